@@ -1,0 +1,1 @@
+"""Orchestration: from a Hydra config to a plan, child processes and the stages they run."""

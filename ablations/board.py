@@ -1,0 +1,247 @@
+"""What a person sees while a sweep runs: a live table on a terminal, plain lines otherwise."""
+
+import math
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from ablations.stages import SFT_ARM, Job, Progress
+from klear_core.runs.schema import Plan
+
+_PLAIN_EVERY_S = 15.0
+
+
+class Board(Protocol):
+    """Shows a sweep in progress."""
+
+    def say(self, line: str) -> None:
+        """Show one line that stays."""
+
+    def started(self, job: Job) -> None:
+        """A child has started."""
+
+    def progress(self, job: Job, progress: Progress) -> None:
+        """A child has finished a step."""
+
+    def ended(self, job: Job, reason: str) -> None:
+        """A child has ended, with the reason when it failed."""
+
+    def refresh(self) -> None:
+        """Called about twice a second."""
+
+    def close(self) -> None:
+        """Nothing more will happen."""
+
+
+@dataclass(slots=True)
+class _Arm:
+    """State of the runs of one arm."""
+
+    planned: int = 0
+    running: int = 0
+    done: int = 0
+    failed: int = 0
+    step: int = 0
+    total: int = 0
+    metrics: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def state(self) -> str:
+        if self.running:
+            return "running"
+        if self.done + self.failed >= self.planned:
+            return "failed" if self.failed else "done"
+        return "waiting"
+
+
+class Tally:
+    """Counts and times of a sweep, from which both boards draw."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.arms: dict[str, _Arm] = {}
+        self._fractions: dict[str, tuple[float, float]] = {}  # run -> (start, share done)
+        self._durations: dict[str, list[float]] = {"sft": [], "rl": []}
+        self._open: dict[str, set[str]] = {"sft": set(), "rl": set()}
+        self._slots_seen = 1
+        for run in plan.runs:
+            self.arms.setdefault(run.arm, _Arm()).planned += 1
+
+    def expect(self, jobs: list[Job]) -> None:
+        """The jobs that will run; planned runs that are not among them are reused and count as done."""
+        todo: dict[str, int] = {}
+        for job in jobs:
+            self._open[job.stage].add(job.run_id)
+            todo[arm_of(job)] = todo.get(arm_of(job), 0) + 1
+        for name, arm in self.arms.items():
+            arm.done = arm.planned - todo.get(name, 0)
+        if SFT_ARM in todo:
+            self.arms = {SFT_ARM: _Arm(planned=todo[SFT_ARM])} | self.arms
+
+    def start(self, job: Job) -> None:
+        """A run has started."""
+        self.arms[arm_of(job)].running += 1
+        self._fractions[job.run_id] = (time.monotonic(), 0.0)
+        self._slots_seen = max(self._slots_seen, len(self._fractions))
+
+    def step(self, job: Job, progress: Progress) -> None:
+        """A run has finished a step."""
+        arm = self.arms[arm_of(job)]
+        arm.step, arm.total, arm.metrics = progress.step, progress.total, dict(progress.metrics)
+        begun, _ = self._fractions[job.run_id]
+        self._fractions[job.run_id] = (begun, progress.step / progress.total)
+
+    def end(self, job: Job, reason: str) -> None:
+        """A run has ended; one that never started failed with what it waited for."""
+        arm = self.arms[arm_of(job)]
+        self._open[job.stage].discard(job.run_id)
+        if job.run_id in self._fractions:
+            arm.running -= 1
+            begun, _ = self._fractions.pop(job.run_id)
+            self._durations[job.stage].append(time.monotonic() - begun)
+        if reason:
+            arm.failed += 1
+        else:
+            arm.done += 1
+
+    def eta_s(self) -> float:
+        """Seconds to the end, NaN until the first RL run tells how long one takes."""
+        seconds = 0.0
+        for stage, open_runs in self._open.items():
+            if not open_runs:
+                continue
+            known = self._durations[stage] or self._extrapolated(open_runs)
+            if not known:
+                return math.nan
+            done = sum(share for name, (_, share) in self._fractions.items() if name in open_runs)
+            seconds += sum(known) / len(known) * (len(open_runs) - done)
+        return seconds / self._slots_seen
+
+    def _extrapolated(self, open_runs: set[str]) -> list[float]:
+        now = time.monotonic()
+        running = [value for name, value in self._fractions.items() if name in open_runs]
+        return [(now - begun) / share for begun, share in running if share > 0]
+
+
+def arm_of(job: Job) -> str:
+    """Row of the table in which a job is shown."""
+    return SFT_ARM if job.stage == "sft" else job.config.arm
+
+
+class PlainBoard:
+    """Lines for logs: starts, ends, and where the sweep stands every few seconds."""
+
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
+        self._last = time.monotonic()
+
+    def say(self, line: str) -> None:
+        """Show one line that stays."""
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+
+    def started(self, job: Job) -> None:
+        """A child has started."""
+        self._tally.start(job)
+
+    def progress(self, job: Job, progress: Progress) -> None:
+        """A child has finished a step."""
+        self._tally.step(job, progress)
+
+    def ended(self, job: Job, reason: str) -> None:
+        """A child has ended, with the reason when it failed."""
+        self._tally.end(job, reason)
+        arm = self._tally.arms[arm_of(job)]
+        told = f"failed: {reason}" if reason else f"done{_told(arm)}"
+        self.say(f"{arm_of(job)} seed {job.config.seed} {told} [ETA {_duration(self._tally.eta_s())}]")
+
+    def refresh(self) -> None:
+        """Say where running arms stand, now and then."""
+        if time.monotonic() - self._last < _PLAIN_EVERY_S:
+            return
+        self._last = time.monotonic()
+        for name, arm in self._tally.arms.items():
+            if arm.running:
+                self.say(f"{name} step {arm.step}/{arm.total}{_told(arm)} [ETA {_duration(self._tally.eta_s())}]")
+
+    def close(self) -> None:
+        """Nothing to clean up."""
+
+
+class LiveBoard:
+    """A table of arms that is redrawn in place."""
+
+    def __init__(self, tally: Tally, title: str) -> None:
+        self._tally = tally
+        self._title = title
+        self._console = Console()
+        self._live = Live(self._table(), console=self._console, refresh_per_second=4, transient=False)
+        self._live.start()
+
+    def say(self, line: str) -> None:
+        """Show one line that stays, above the table."""
+        self._console.print(line, markup=False, highlight=False)
+
+    def started(self, job: Job) -> None:
+        """A child has started."""
+        self._tally.start(job)
+
+    def progress(self, job: Job, progress: Progress) -> None:
+        """A child has finished a step."""
+        self._tally.step(job, progress)
+
+    def ended(self, job: Job, reason: str) -> None:
+        """A child has ended, with the reason when it failed."""
+        self._tally.end(job, reason)
+
+    def refresh(self) -> None:
+        """Redraw."""
+        self._live.update(self._table())
+
+    def close(self) -> None:
+        """Leave the last table standing."""
+        self._live.update(self._table())
+        self._live.stop()
+
+    def _table(self) -> Table:
+        table = Table(title=self._title, caption=f"ETA {_duration(self._tally.eta_s())}", title_justify="left")
+        for name in ("arm", "state", "runs", "step", "reward", "entropy", "outside band"):
+            table.add_column(name, justify="left" if name in ("arm", "state") else "right")
+        for name, arm in self._tally.arms.items():
+            runs = f"{arm.done}/{arm.planned}" + (f" ({arm.failed} failed)" if arm.failed else "")
+            step = f"{arm.step}/{arm.total}" if arm.total else ""
+            table.add_row(name, arm.state, runs, step, *_cells(arm))
+        return table
+
+
+def _cells(arm: _Arm) -> tuple[str, str, str]:
+    def cell(key: str, form: str) -> str:
+        value = arm.metrics.get(key, math.nan)
+        return "" if math.isnan(value) else format(value, form)
+
+    return cell("reward_mean", ".3f"), cell("entropy", ".3f"), cell("band_fraction", ".2%")
+
+
+def _told(arm: _Arm) -> str:
+    cells = zip(("reward", "entropy", "outside band"), _cells(arm), strict=True)
+    told = ", ".join(f"{name} {cell}" for name, cell in cells if cell)
+    return f": {told}" if told else ""
+
+
+def _duration(seconds: float) -> str:
+    if math.isnan(seconds):
+        return "?"
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+def make_board(plan: Plan, jobs: list[Job], *, live: bool | None) -> Board:
+    """A live table when the output is a terminal or ``live`` says so, plain lines otherwise."""
+    tally = Tally(plan)
+    tally.expect(jobs)
+    if live if live is not None else sys.stdout.isatty():
+        return LiveBoard(tally, f"{plan.sweep}: {len(plan.runs)} runs")
+    return PlainBoard(tally)

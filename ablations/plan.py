@@ -1,0 +1,181 @@
+"""From composed configs to a checked plan: everything that can be refused is refused here, before anything starts."""
+
+import hashlib
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from ablations.stages import floor_of
+from klear_core import advantages
+from klear_core.config import RunConfig, look_up, to_plain
+from klear_core.errors import ConfigError, RunStoreError
+from klear_core.objectives import reductions, surrogates
+from klear_core.runs import provenance, schema
+from klear_core.trainer.checkpoint import check_checkpoint
+
+# Parts of a config that change a result; the rest says where and how to run.
+_RESULT_PARTS = ("advantage", "loss", "model", "task", "sft", "rl", "eval", "objective")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedPlan:
+    """A plan with the config of each of its runs, in the same order."""
+
+    plan: schema.Plan
+    configs: list[RunConfig]
+    folder: Path  # runs/<sweep>
+    notes: list[str]  # what the user should know before the start, one line each
+
+    @property
+    def runs_dir(self) -> Path:
+        """The root that holds all sweeps and the store of SFT checkpoints."""
+        return self.folder.parent
+
+
+def make_plan(configs: Sequence[RunConfig]) -> CheckedPlan:
+    """Check all configs together and lay out their folders; ConfigError or DataError names what is wrong."""
+    first = configs[0]
+    _check_one_sweep(configs)
+    for config in configs:
+        _check_names(config)
+        if config.sft.checkpoint is not None:
+            check_checkpoint(Path(config.sft.checkpoint))
+    runs = [_planned(config) for config in configs]
+    treatments = {config.treatment: _describe_objective(config) for config in configs}
+    sweep, notes, baseline = first.sweep, [], first.sweep.baseline
+    if baseline is not None and baseline not in treatments:
+        notes.append(f"baseline {baseline} is not among the arms {', '.join(treatments)}: nothing will be compared")
+        baseline = None
+    floor, floor_note = floor_of(first)
+    primary = schema.PrimaryMetric(
+        metric=sweep.primary.metric, split=sweep.primary.split, decoding=sweep.primary.decoding, step=first.rl.steps
+    )
+    plan = schema.Plan(
+        sweep=sweep.name,
+        title=sweep.title,
+        baseline=baseline,
+        primary=primary,
+        treatments=treatments,
+        points={config.point: _describe_point(config) for config in configs},
+        fixed=_fixed(configs),
+        floor=floor,
+        floor_note=floor_note,
+        runs=runs,
+        command=command_line(),
+        created=provenance.utc_now(),
+    )
+    return CheckedPlan(plan=plan, configs=list(configs), folder=Path(first.launch.runs_dir) / sweep.name, notes=notes)
+
+
+def command_line() -> str:
+    """The command as it was typed; absolute paths are left out, as records may be published."""
+    words = [re.sub(r"(^|=)/.*", r"\1<path>", word) for word in sys.argv[1:]]
+    return " ".join(["python", "-m", "ablations.run", *words])
+
+
+def sft_key(config: RunConfig) -> str:
+    """Key of a shared SFT checkpoint: settings, seed and source. Empty when RL starts from a given folder."""
+    if not config.sft_key:
+        return ""
+    return hashlib.sha256(f"{config.sft_key}/{provenance.source_hash()}".encode()).hexdigest()[:16]
+
+
+def check_folder(folder: Path) -> None:
+    """RunStoreError when a file stands where ``folder`` or one of its parents is needed."""
+    for path in (folder, *folder.parents):
+        if path.exists() and not path.is_dir():
+            raise RunStoreError(f"{path} is a file, and a run folder is needed there; move it or set launch.runs_dir")
+
+
+def _check_names(config: RunConfig) -> None:
+    surrogates.check_params(config.objective.surrogate, config.objective.params)
+    advantages.check_params(config.advantage.name, config.advantage.params)
+    reductions.get_reduction(config.loss.reduction)
+
+
+def _check_one_sweep(configs: Sequence[RunConfig]) -> None:
+    """All runs belong to one sweep, and what varies between them is declared: seed, compared key, operating points."""
+    first = configs[0]
+    for part in ("sweep", "launch", "wandb", "eval", "task"):
+        for config in configs:
+            if getattr(config, part) != getattr(first, part):
+                raise ConfigError(f"settings of {part} vary between runs; allowed: one value for the whole sweep")
+    declared = (first.sweep.compare.split(".")[0] + ".", *first.sweep.points.values())
+    for key in _varying(configs):
+        if not key.startswith(declared):
+            raise ConfigError(
+                f"{key} varies between runs; allowed: seed, what sweep.compare names ({first.sweep.compare}) and "
+                f"sweep.points ({', '.join(first.sweep.points.values()) or 'none'}); add a point for it, "
+                f"such as '+sweep.points.x={key}'"
+            )
+    seen: dict[tuple[str, int], RunConfig] = {}
+    for config in configs:
+        twin = seen.setdefault((config.arm, config.seed), config)
+        if twin is not config:
+            raise ConfigError(f"arm {config.arm} with seed {config.seed} is planned twice with other settings or twice")
+
+
+def _varying(configs: Sequence[RunConfig]) -> list[str]:
+    flat = [_flatten(config) for config in configs]
+    keys = {key for row in flat for key in row}
+    return sorted(key for key in keys if len({repr(row.get(key)) for row in flat}) > 1)
+
+
+def _flatten(config: RunConfig) -> dict[str, Any]:
+    plain = to_plain(config)
+    result: dict[str, Any] = {}
+
+    def walk(prefix: str, value: Any) -> None:
+        if isinstance(value, Mapping) and value:
+            for name, inner in value.items():
+                walk(f"{prefix}.{name}", inner)
+        else:
+            result[prefix] = value
+
+    for part in _RESULT_PARTS:
+        walk(part, plain[part])
+    return result
+
+
+def _fixed(configs: Sequence[RunConfig]) -> dict[str, str]:
+    varying = set(_varying(configs))
+    whole = {"kl_term": "none", "entropy_bonus": "none", "positive_example_loss": "none"}
+    flat = _flatten(configs[0])
+    return {
+        key: _show(value) for key, value in flat.items() if key not in varying and not key.startswith("objective.")
+    } | whole
+
+
+def _planned(config: RunConfig) -> schema.PlannedRun:
+    return schema.PlannedRun(
+        arm=config.arm,
+        treatment=config.treatment,
+        point=config.point,
+        seed=config.seed,
+        folder=f"{config.arm}/seed{config.seed}",
+        run_id=config.run_id,
+        sft=sft_key(config),
+    )
+
+
+def _describe_objective(config: RunConfig) -> str:
+    objective = config.objective
+    params = ", ".join(f"{name} {_show(value)}" for name, value in objective.params.items())
+    return f"{objective.note} ({objective.surrogate}: {params})" if params else objective.note
+
+
+def _describe_point(config: RunConfig) -> str:
+    points = config.sweep.points
+    return ", ".join(f"{key} = {_show(look_up(config, key))}" for key in points.values()) or "the only operating point"
+
+
+def _show(value: object) -> str:
+    if value is None:
+        return "off"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+assert {field.name for field in fields(RunConfig)} >= set(_RESULT_PARTS)

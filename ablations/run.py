@@ -1,0 +1,94 @@
+"""``python -m ablations.run [+sweep=<name>] [key=value ...]``: compose, check, run, report."""
+
+import dataclasses
+import logging
+import os
+import sys
+import tempfile
+import typing
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from klear_core.config import RunConfig, build
+from klear_core.errors import ConfigError, HarnessError
+
+_SWEEPS = Path(__file__).resolve().parent.parent / "sweeps"
+_INVALID = 2
+
+
+def main() -> None:
+    """Run the command line; exit code 0 when all runs are done, 1 when some failed, 2 when the plan is refused."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        configs = compose(sys.argv[1:])
+        if not configs:  # Hydra has answered itself: --help, --cfg, --info
+            return
+        # Imported late: what needs only Hydra, such as --help, should not wait for torch.
+        from ablations.launch import run_sweep
+        from ablations.plan import make_plan
+
+        code = run_sweep(make_plan(configs))
+    except HarnessError as error:
+        sys.stderr.write(f"error: {error}\n")
+        code = _INVALID
+    sys.exit(code)
+
+
+def compose(arguments: list[str]) -> list[RunConfig]:
+    """Every job of a command line as a RunConfig; ConfigError, one line, for what Hydra or the limits refuse."""
+    # Hydra otherwise prints several lines and exits with 1 by itself.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    import hydra
+    from hydra.core.config_store import ConfigStore
+    from hydra.errors import HydraException
+    from omegaconf import DictConfig, OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    ConfigStore.instance().store(name="schema", node=_mutable(RunConfig))
+    configs: list[RunConfig] = []
+
+    def collect(config: DictConfig) -> None:
+        plain = OmegaConf.to_container(config, resolve=True)
+        assert isinstance(plain, dict)
+        configs.append(build(RunConfig, {str(key): value for key, value in plain.items()}))
+
+    with tempfile.TemporaryDirectory() as scratch:
+        # Hydra writes a multirun.yaml of its own; the plan and the runs' config.yaml say more.
+        command = [sys.argv[0], *arguments, f"hydra.sweep.dir={scratch}"]
+        entry: Callable[[], Any] = hydra.main(version_base="1.3", config_path=str(_SWEEPS), config_name="config")(
+            collect
+        )
+        kept, sys.argv = sys.argv, command
+        try:
+            entry()
+        except (HydraException, OmegaConfBaseException) as error:
+            raise ConfigError(_one_line(error)) from None
+        finally:
+            sys.argv = kept
+    return configs
+
+
+def _mutable(kind: type[Any]) -> type[Any]:
+    """The same dataclass without ``frozen``, which OmegaConf would turn into a config nothing can be merged into."""
+    hints = typing.get_type_hints(kind)
+    fields = [
+        (name, _mutable(hint) if isinstance(hint, type) and dataclasses.is_dataclass(hint) else hint)
+        for name, hint in hints.items()
+    ]
+    return dataclasses.make_dataclass(kind.__name__, fields)
+
+
+def _one_line(error: BaseException) -> str:
+    """Message of a Hydra error and its cause, with the alternatives Hydra lists, on one line."""
+    parts = []
+    current: BaseException | None = error
+    while current is not None:
+        text = str(current).split("Config search path:")[0].split("full_key:")[0]
+        parts.append(" ".join(text.split()))
+        current = current.__cause__
+    return "; ".join(dict.fromkeys(part for part in parts if part))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The science of the harness: objectives, advantages, data, rollouts, training, evaluation and the run store."""

@@ -1,0 +1,365 @@
+"""RunConfig and its parts: everything that one run is, as frozen dataclasses whose limits are checked once.
+
+Every default lives in the YAML files of ``sweeps/``, where a reader sees it; here are names, types and limits only.
+"""
+
+import dataclasses
+import hashlib
+import json
+import math
+import re
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from klear_core.errors import ConfigError
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrimaryConfig:
+    """The metric that decides, declared before the start: ``metric`` of ``split`` under ``decoding``, last step."""
+
+    metric: str
+    split: str
+    decoding: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepConfig:
+    """What a sweep compares. ``compare`` and ``points`` name config keys; ``points`` maps a slug prefix to its key."""
+
+    name: str
+    title: str
+    baseline: str | None
+    compare: str
+    points: dict[str, str]
+    primary: PrimaryConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectiveConfig:
+    """A surrogate of ``klear_core.objectives.surrogates`` with its parameters; the name is the arm's."""
+
+    name: str
+    surrogate: str
+    params: dict[str, Any]
+    note: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdvantageConfig:
+    """An estimator of ``klear_core.advantages`` with its parameters."""
+
+    name: str
+    params: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossConfig:
+    """How the token losses are reduced. ``denominator`` kept leaves rows of zero advantage out of the mean too."""
+
+    reduction: str
+    denominator: str  # all | kept
+    skip_zero_advantage_rows: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """Shape of the Qwen3 model that SFT trains from scratch."""
+
+    name: str
+    hidden_size: int
+    intermediate_size: int
+    num_layers: int
+    num_heads: int
+    num_kv_heads: int
+    head_dim: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class MistakesConfig:
+    """Probability that the teacher writes a wrong result for a step, per operator."""
+
+    add: float
+    sub: float
+    mul: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskConfig:
+    """Chains of ``num_terms`` digits under + - *, modulo 10."""
+
+    data_seed: int
+    num_terms: int
+    train_problems: int
+    teacher_mistakes: MistakesConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class SFTConfig:
+    """Supervised start. With ``checkpoint`` (a folder) RL starts from there and the other fields are unused."""
+
+    checkpoint: str | None
+    steps: int
+    batch_size: int
+    learning_rate: float
+    warmup_steps: int
+    max_grad_norm: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class RLConfig:
+    """One off-policy RL run: ``updates_per_rollout`` mini-batch updates on each rollout of problems x completions."""
+
+    steps: int
+    problems_per_step: int
+    completions_per_problem: int
+    updates_per_rollout: int
+    learning_rate: float
+    warmup_updates: int
+    max_grad_norm: float
+    adam_beta1: float
+    adam_beta2: float
+    weight_decay: float
+    temperature: float
+    max_response_tokens: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalConfig:
+    """How many questions and samples; validation runs every ``validation_every`` steps, the test at both ends."""
+
+    test_questions: int
+    test_samples: int
+    validation_questions: int
+    validation_samples: int
+    validation_every: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class WandbConfig:
+    """Mirror to W&B. ``mode`` null decides by WANDB_MODE, then by whether an API key is present."""
+
+    mode: str | None  # online | offline | disabled
+    project: str
+    log_text: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaunchConfig:
+    """How runs are started; nothing here changes a result on one machine."""
+
+    runs_dir: str
+    slots: int | None  # runs side by side; null = number of cores
+    live: bool | None  # live table; null = when the output is a terminal
+    rollout_rows: int  # completions of the first problems of a step kept as text
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScaleConfig:
+    """Size of a sweep. ``seeds`` and ``updates_per_rollout`` are Hydra sweep lists that sweep files refer to."""
+
+    name: str
+    seeds: str
+    updates_per_rollout: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Everything one run is. ``run_id`` hashes the fields that change its result."""
+
+    seed: int
+    sweep: SweepConfig
+    scale: ScaleConfig
+    objective: ObjectiveConfig
+    advantage: AdvantageConfig
+    loss: LossConfig
+    model: ModelConfig
+    task: TaskConfig
+    sft: SFTConfig
+    rl: RLConfig
+    eval: EvalConfig
+    wandb: WandbConfig
+    launch: LaunchConfig
+
+    def __post_init__(self) -> None:
+        """Check every limit; ConfigError names the first one that is broken."""
+        _check_limits(self)
+
+    @property
+    def treatment(self) -> str:
+        """Value of the compared key: the objective's name in sweep=clipping."""
+        return _slug(look_up(self, self.sweep.compare))
+
+    @property
+    def point(self) -> str:
+        """Slug of the operating point, such as ``u16``; empty when the sweep varies the treatment only."""
+        return "-".join(f"{prefix}{_slug(look_up(self, key))}" for prefix, key in self.sweep.points.items())
+
+    @property
+    def arm(self) -> str:
+        """All that varies but the seed."""
+        return f"{self.treatment}-{self.point}" if self.point else self.treatment
+
+    @property
+    def config_hash(self) -> str:
+        """Hash of the fields that change the result, the seed included."""
+        return _hash({name: dataclasses.asdict(getattr(self, name)) for name in _RESULT_PARTS} | {"seed": self.seed})
+
+    @property
+    def run_id(self) -> str:
+        """Readable and unique: sweep, arm, seed and the config hash."""
+        return f"{self.sweep.name}-{self.arm}-s{self.seed}-{self.config_hash[:8]}"
+
+    @property
+    def sft_key(self) -> str:
+        """Key of the shared SFT checkpoint; empty when RL starts from a given folder."""
+        if self.sft.checkpoint is not None:
+            return ""
+        parts = {name: dataclasses.asdict(getattr(self, name)) for name in ("task", "model", "sft", "eval")}
+        parts["task"].pop("train_problems")
+        parts["eval"].pop("validation_every")
+        return _hash(parts | {"seed": self.seed, "max_response_tokens": self.rl.max_response_tokens})[:16]
+
+
+_RESULT_PARTS = ("objective", "advantage", "loss", "model", "task", "sft", "rl", "eval")
+
+# key -> (test, what is allowed). NaN fails every comparison, so it is refused too.
+_LIMITS: dict[str, tuple[typing.Callable[[Any], bool], str]] = {
+    "seed": (lambda v: 0 <= v < 2**31, "0 to 2147483647"),
+    "sweep.name": (lambda v: re.fullmatch(r"[a-z][a-z0-9_.-]*", v) is not None, "lower-case letters, digits, - _ ."),
+    "objective.name": (lambda v: re.fullmatch(r"[a-z][a-z0-9_]*", v) is not None, "lower-case letters, digits and _"),
+    "sweep.primary.split": (lambda v: v == "test", "test"),
+    "sweep.primary.decoding": (lambda v: v in ("t1.0", "t0.6_p0.95", "greedy"), "t1.0, t0.6_p0.95 or greedy"),
+    "loss.denominator": (lambda v: v in ("all", "kept"), "all or kept"),
+    "model.hidden_size": (lambda v: v > 0, "> 0"),
+    "model.intermediate_size": (lambda v: v > 0, "> 0"),
+    "model.num_layers": (lambda v: v > 0, "> 0"),
+    "model.num_heads": (lambda v: v > 0, "> 0"),
+    "model.num_kv_heads": (lambda v: v > 0, "> 0"),
+    "model.head_dim": (lambda v: v > 0 and v % 2 == 0, "even and > 0"),
+    "task.num_terms": (lambda v: 2 <= v <= 8, "2 to 8"),
+    "task.train_problems": (lambda v: v > 0, "> 0"),
+    "task.teacher_mistakes.add": (lambda v: 0 <= v <= 1, "0 to 1"),
+    "task.teacher_mistakes.sub": (lambda v: 0 <= v <= 1, "0 to 1"),
+    "task.teacher_mistakes.mul": (lambda v: 0 <= v <= 1, "0 to 1"),
+    "sft.steps": (lambda v: v > 0, "> 0"),
+    "sft.batch_size": (lambda v: v > 0, "> 0"),
+    "sft.learning_rate": (lambda v: 0 < v < math.inf, "> 0"),
+    "sft.warmup_steps": (lambda v: v >= 0, ">= 0"),
+    "sft.max_grad_norm": (lambda v: v > 0, "> 0"),
+    "rl.steps": (lambda v: v > 0, "> 0"),
+    "rl.problems_per_step": (lambda v: v > 0, "> 0"),
+    "rl.completions_per_problem": (lambda v: v > 0, "> 0"),
+    "rl.updates_per_rollout": (lambda v: v > 0, "> 0"),
+    "rl.learning_rate": (lambda v: 0 < v < math.inf, "> 0"),
+    "rl.warmup_updates": (lambda v: v >= 0, ">= 0"),
+    "rl.max_grad_norm": (lambda v: v > 0, "> 0"),
+    "rl.adam_beta1": (lambda v: 0 <= v < 1, "0 <= value < 1"),
+    "rl.adam_beta2": (lambda v: 0 <= v < 1, "0 <= value < 1"),
+    "rl.weight_decay": (lambda v: 0 <= v < math.inf, ">= 0"),
+    "rl.temperature": (lambda v: 0 < v < math.inf, "> 0"),
+    "rl.max_response_tokens": (lambda v: v > 0, "> 0"),
+    "eval.test_questions": (lambda v: v > 0, "> 0"),
+    "eval.test_samples": (lambda v: v > 0, "> 0"),
+    "eval.validation_questions": (lambda v: v > 0, "> 0"),
+    "eval.validation_samples": (lambda v: v > 0, "> 0"),
+    "eval.validation_every": (lambda v: v > 0, "> 0"),
+    "wandb.mode": (lambda v: v in (None, "online", "offline", "disabled"), "null, online, offline or disabled"),
+    "launch.slots": (lambda v: v is None or v > 0, "null or > 0"),
+    "launch.rollout_rows": (lambda v: v >= 0, ">= 0"),
+}
+
+
+def _check_limits(config: RunConfig) -> None:
+    for key, (allowed, text) in _LIMITS.items():
+        value = look_up(config, key)
+        if not allowed(value):
+            raise ConfigError(f"{key} is {value!r}; allowed: {text}")
+    rl, metric = config.rl, config.sweep.primary.metric
+    if rl.problems_per_step % rl.updates_per_rollout:
+        raise ConfigError(
+            f"rl.updates_per_rollout is {rl.updates_per_rollout}; allowed: a divisor of "
+            f"rl.problems_per_step = {rl.problems_per_step}, so that all mini-batches have one size"
+        )
+    if config.model.num_heads % config.model.num_kv_heads:
+        raise ConfigError(
+            f"model.num_kv_heads is {config.model.num_kv_heads}; allowed: a divisor of "
+            f"model.num_heads = {config.model.num_heads}"
+        )
+    if rl.problems_per_step > config.task.train_problems:
+        raise ConfigError(
+            f"rl.problems_per_step is {rl.problems_per_step}; allowed: at most "
+            f"task.train_problems = {config.task.train_problems}"
+        )
+    samples = 1 if config.sweep.primary.decoding == "greedy" else config.eval.test_samples
+    if metric not in (f"avg@{samples}", f"pass@{samples}"):
+        raise ConfigError(
+            f"sweep.primary.metric is {metric!r}; allowed: avg@{samples} or pass@{samples}, "
+            f"as {samples} samples a question are drawn"
+        )
+    for key in (config.sweep.compare, *config.sweep.points.values()):
+        look_up(config, key)
+
+
+def look_up(config: object, key: str) -> Any:
+    """Value of a dotted key such as ``rl.learning_rate``; ConfigError when there is none."""
+    value: Any = config
+    for name in key.split("."):
+        if isinstance(value, Mapping) and name in value:
+            value = value[name]
+        elif dataclasses.is_dataclass(value) and name in {field.name for field in dataclasses.fields(value)}:
+            value = getattr(value, name)
+        else:
+            raise ConfigError(f"there is no setting {key!r}")
+    return value
+
+
+def build(kind: type[_T], raw: Mapping[str, Any], path: str = "") -> _T:
+    """Build dataclass ``kind`` from plain data; ConfigError on unknown or missing keys and wrong types."""
+    hints = typing.get_type_hints(kind)
+    where = f"{path}." if path else ""
+    for key in raw:
+        if key not in hints:
+            raise ConfigError(f"{where}{key} is not a setting; allowed: {', '.join(sorted(hints))}")
+    missing = [key for key in hints if key not in raw]
+    if missing:
+        raise ConfigError(f"{where}{missing[0]} is missing")
+    return kind(**{key: _convert(hint, raw[key], where + key) for key, hint in hints.items()})
+
+
+def _convert(hint: Any, value: Any, path: str) -> Any:
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):
+        options = [option for option in typing.get_args(hint) if option is not type(None)]
+        return None if value is None else _convert(options[0], value, path)
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{path} is {value!r}; allowed: a group of settings")
+        return build(hint, value, path)
+    if typing.get_origin(hint) is dict:
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{path} is {value!r}; allowed: a mapping")
+        return dict(value)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
+        raise ConfigError(f"{path} is {value!r}; allowed: a value of type {hint.__name__}")
+    return value
+
+
+def to_plain(config: RunConfig) -> dict[str, Any]:
+    """Plain nested dictionaries that ``build(RunConfig, ...)`` turns back into an equal config."""
+    return dataclasses.asdict(config)
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def _slug(value: object) -> str:
+    text = "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+    return re.sub(r"[^a-z0-9_.]+", "_", text.lower())

@@ -1,0 +1,1 @@
+"""Problems, their tokenizer and the demonstrations that SFT learns from."""

@@ -1,0 +1,122 @@
+"""Arithmetic chains: a deterministic family of verifiable problems, and a fallible teacher that solves them.
+
+A problem is a chain of single digits under + - *, evaluated strictly left to right modulo 10::
+
+    prompt    3+4*7-2=
+    response  <think>3+4=7;7*7=9;9-2=7</think>\\boxed{7}
+
+Difficulty is the number of terms.  A prompt belongs to the split that a hash of its text gives (80 % train,
+10 % validation, 10 % test), so splits never share a prompt.
+"""
+
+import hashlib
+import random
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+
+from klear_core.errors import DataError
+from klear_core.records import Problem, SFTExample
+
+THINK_OPEN, THINK_CLOSE, BOX_OPEN, BOX_CLOSE = "<think>", "</think>", "\\boxed{", "}"
+OPERATORS = "+-*"
+SPLITS = ("train", "validation", "test")
+DOMAIN = "arithmetic_chain"
+
+
+def split_of(prompt: str) -> str:
+    """Split of a prompt, by a hash of its text alone: 80 % train, 10 % validation, 10 % test."""
+    bucket = int.from_bytes(hashlib.sha256(prompt.encode()).digest()[:8], "big") % 10
+    return {8: "validation", 9: "test"}.get(bucket, "train")
+
+
+def apply(operator: str, left: int, right: int) -> int:
+    """One step of a chain, modulo 10."""
+    value = {"+": left + right, "-": left - right, "*": left * right}[operator]
+    return value % 10
+
+
+def solve(prompt: str) -> int:
+    """Value of a chain such as ``3+4*7=``, left to right modulo 10; DataError when it is not a chain."""
+    body = prompt.removesuffix("=")
+    if len(body) % 2 == 0 or not body[::2].isdigit() or set(body[1::2]) - set(OPERATORS):
+        raise DataError(f"{prompt!r} is not a chain of digits under {' '.join(OPERATORS)}")
+    value = int(body[0])
+    for operator, digit in zip(body[1::2], body[2::2], strict=True):
+        value = apply(operator, value, int(digit))
+    return value
+
+
+def draw_problem(*, data_seed: int, split: str, index: int, num_terms: int) -> Problem:
+    """Problem ``index`` of a split's endless stream; a function of its arguments alone."""
+    rng = random.Random(f"chains/{data_seed}/{split}/{index}/{num_terms}")
+    while True:
+        prompt = str(rng.randrange(10))
+        for _ in range(num_terms - 1):
+            prompt += rng.choice(OPERATORS) + str(rng.randrange(10))
+        prompt += "="
+        if split_of(prompt) == split:
+            return _problem(prompt)
+
+
+def problems(*, data_seed: int, split: str, count: int, num_terms: int) -> list[Problem]:
+    """The first ``count`` different problems of a split's stream; DataError when the split has fewer."""
+    if split not in SPLITS:
+        raise DataError(f"split is {split!r}; allowed: {', '.join(SPLITS)}")
+    available = 10**num_terms * len(OPERATORS) ** (num_terms - 1) * (0.8 if split == "train" else 0.1)
+    if count > available / 2:
+        raise DataError(
+            f"{count} different {split} problems were asked for; chains of {num_terms} terms have about {available:.0f}"
+        )
+    return list(islice(_different(data_seed, split, num_terms), count))
+
+
+def _different(data_seed: int, split: str, num_terms: int) -> Iterator[Problem]:
+    seen: set[str] = set()
+    index = 0
+    while True:
+        problem = draw_problem(data_seed=data_seed, split=split, index=index, num_terms=num_terms)
+        index += 1
+        if problem.prompt not in seen:
+            seen.add(problem.prompt)
+            yield problem
+
+
+def _problem(prompt: str) -> Problem:
+    return Problem(
+        problem_id=hashlib.sha256(prompt.encode()).hexdigest()[:12],
+        domain=DOMAIN,
+        prompt=prompt,
+        answer=str(solve(prompt)),
+        source="chains",
+        difficulty=(len(prompt) - 2) // 2,
+    )
+
+
+def demonstrate(problem: Problem, *, mistakes: Mapping[str, float], rng: random.Random) -> SFTExample:
+    """The teacher's solution. For each step, with the probability that ``mistakes`` gives for its operator, it writes
+    a wrong digit (uniform over the nine) and goes on from there.
+    """
+    value = int(problem.prompt[0])
+    steps = []
+    for operator, digit in zip(problem.prompt[1:-1:2], problem.prompt[2:-1:2], strict=True):
+        result = apply(operator, value, int(digit))
+        if rng.random() < mistakes[operator]:
+            result = (result + rng.randrange(1, 10)) % 10
+        steps.append(f"{value}{operator}{digit}={result}")
+        value = result
+    return SFTExample(
+        problem_id=problem.problem_id,
+        prompt=problem.prompt,
+        response=f"{THINK_OPEN}{';'.join(steps)}{THINK_CLOSE}{BOX_OPEN}{value}{BOX_CLOSE}",
+        source=problem.source,
+        teacher="chain_teacher",
+        is_correct=str(value) == problem.answer,
+        difficulty=problem.difficulty,
+    )
+
+
+def constant_floor(questions: Sequence[Problem]) -> tuple[str, float]:
+    """The best constant answer and the share of questions it solves: what a policy gets without reading them."""
+    answer, count = min(Counter(problem.answer for problem in questions).items(), key=lambda item: (-item[1], item[0]))
+    return answer, count / len(questions)

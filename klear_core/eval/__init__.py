@@ -1,0 +1,1 @@
+"""Evaluation: questions, decodings, and one stored row per question and sample."""

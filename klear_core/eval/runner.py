@@ -1,0 +1,59 @@
+"""Sampling and grading benchmark questions; statistics are left to the reports."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from klear_core.records import Completion, Problem, Prompt, RandomKey, Reward, SamplingParams, Verdict
+from klear_core.rollout.engine import Engine
+
+# name -> (temperature, top_p)
+DECODINGS = {"t1.0": (1.0, 1.0), "t0.6_p0.95": (0.6, 0.95), "greedy": (0.0, 1.0)}
+
+
+def evaluate(
+    engine: Engine,
+    questions: Sequence[Problem],
+    prompts: Sequence[Prompt],
+    grade: Callable[[Completion, str], Reward],
+    *,
+    split: str,
+    decoding: str,
+    num_samples: int,
+    max_tokens: int,
+    seed: int,
+    step: int,
+) -> list[dict[str, Any]]:
+    """Rows of EVAL_COLUMNS for every question and sample; greedy decoding takes one sample.
+
+    The random numbers depend on (seed, split, question, sample) and not on ``step`` or the policy, so two policies
+    of one seed answer under common random numbers.
+    """
+    temperature, top_p = DECODINGS[decoding]
+    sampling = SamplingParams(
+        temperature=temperature,
+        top_p=top_p,
+        max_tokens=max_tokens,
+        num_samples=1 if temperature == 0 else num_samples,
+    )
+    answers = engine.generate(prompts, sampling, RandomKey(seed=seed, stream=f"eval/{split}", step=0))
+    rows = []
+    for index, (question, completions) in enumerate(zip(questions, answers, strict=True)):
+        for sample, completion in enumerate(completions):
+            reward = grade(completion, question.answer)
+            rows.append(
+                {
+                    "step": step,
+                    "split": split,
+                    "decoding": decoding,
+                    "question": index,
+                    "problem_id": question.problem_id,
+                    "sample": sample,
+                    "answer": question.answer,
+                    "extracted": reward.extracted,
+                    "verdict": str(reward.verdict),
+                    "correct": reward.verdict is Verdict.CORRECT,
+                    "response_tokens": len(completion.token_ids),
+                    "response": completion.text,
+                }
+            )
+    return rows

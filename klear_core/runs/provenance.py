@@ -1,0 +1,99 @@
+"""Where a result comes from: commit, source hash, versions and machine, without absolute paths or host names."""
+
+import hashlib
+import os
+import platform
+import subprocess
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+from klear_core.runs.schema import Provenance
+
+_PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "hydra-core", "omegaconf", "wandb", "pyarrow", "pandas")
+_SOURCE_PACKAGES = ("klear_core", "ablations")
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+def collect_provenance(*, command: str, threads: int) -> Provenance:
+    """The provenance of this process; git is asked only when the source lies in a checkout."""
+    commit, dirty = _git_state()
+    return Provenance(
+        commit=commit,
+        dirty=dirty,
+        source_hash=source_hash(),
+        versions=package_versions(),
+        machine=machine(),
+        threads=threads,
+        command=command,
+    )
+
+
+def source_hash() -> str:
+    """Hash over names and contents of the python files of klear_core and ablations."""
+    digest = hashlib.sha256()
+    for package in _SOURCE_PACKAGES:
+        for path in sorted((_ROOT / package).rglob("*.py")):
+            digest.update(path.relative_to(_ROOT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def data_hash(texts: Sequence[str]) -> str:
+    """Hash of prompts and answers in order."""
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()
+
+
+def package_versions() -> dict[str, str]:
+    """Installed versions of the packages that can change a result."""
+    versions = {}
+    for package in _PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            versions[package] = "not installed"
+    return versions
+
+
+def machine() -> dict[str, str]:
+    """Processor, cores, memory, system and Python; nothing that names the machine."""
+    pages, page_bytes = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
+    return {
+        "processor": _processor(),
+        "cores": str(os.cpu_count()),
+        "memory": f"{pages * page_bytes / 2**30:.0f} GiB",
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+    }
+
+
+def utc_now() -> str:
+    """Current time, ISO 8601 in UTC to the second."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or "unknown"
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or "unknown"
+
+
+def _git_state() -> tuple[str, bool | None]:
+    commit = _git("rev-parse", "HEAD")
+    top = _git("rev-parse", "--show-toplevel")
+    # A checkout that merely contains an installed copy says nothing about the source.
+    if commit is None or top is None or Path(top).resolve() != _ROOT:
+        return "", None
+    status = _git("status", "--porcelain")
+    return commit, None if status is None else bool(status)
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        done = subprocess.run(["git", *arguments], cwd=_ROOT, capture_output=True, text=True, timeout=20, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

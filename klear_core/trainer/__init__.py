@@ -1,0 +1,1 @@
+"""Training: the policy, its supervised start, off-policy RL and checkpoints."""

@@ -1,0 +1,63 @@
+"""The policy network: building a Qwen3 model from a config, and the log-probabilities of responses under it."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import Qwen3Config, Qwen3ForCausalLM
+
+from klear_core.batch import TokenScores
+from klear_core.config import ModelConfig
+
+
+def build_model(config: ModelConfig, tokenizer: Any, *, seed: int) -> Any:
+    """A freshly initialised Qwen3 causal LM with tied embeddings, float32; the global generator is left as it was."""
+    architecture = Qwen3Config(
+        vocab_size=len(tokenizer),
+        hidden_size=config.hidden_size,
+        intermediate_size=config.intermediate_size,
+        num_hidden_layers=config.num_layers,
+        num_attention_heads=config.num_heads,
+        num_key_value_heads=config.num_kv_heads,
+        head_dim=config.head_dim,
+        max_position_embeddings=tokenizer.model_max_length,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        dtype="float32",
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Qwen3ForCausalLM(architecture)
+
+
+def score(
+    model: Any, token_ids_NL: Tensor, attention_mask_NL: Tensor, *, num_response: int, temperature: float, entropy: bool
+) -> TokenScores:
+    """Log-probabilities of the last ``num_response`` positions under softmax(logits / temperature), in nats.
+
+    ``token_ids_NL`` holds left-padded prompts followed by right-padded responses, int64; ``attention_mask_NL`` is
+    False on the padding.  Gradients flow to the log-probabilities unless the caller has switched them off; entropies
+    never carry one.  Values at padded responses are meaningless.
+    """
+    num_prompt = token_ids_NL.shape[1] - num_response
+    mask, positions = None, None
+    # Padding behind the response is hidden by causality; only padding before the prompt needs a mask.
+    if not bool(attention_mask_NL[:, :num_prompt].all()):
+        mask = attention_mask_NL.long()
+        positions = (mask.cumsum(1) - 1).clamp(min=0)
+    output = model(
+        input_ids=token_ids_NL,
+        attention_mask=mask,
+        position_ids=positions,
+        use_cache=False,
+        logits_to_keep=num_response + 1,
+    )
+    all_logprobs_NTV = torch.log_softmax(output.logits[:, :-1].float() / temperature, dim=-1)
+    logprobs_NT = all_logprobs_NTV.gather(-1, token_ids_NL[:, num_prompt:, None]).squeeze(-1)
+    entropy_NT = None
+    if entropy:
+        detached_NTV = all_logprobs_NTV.detach()
+        entropy_NT = -(detached_NTV.exp() * detached_NTV).nan_to_num(nan=0.0).sum(-1)
+    return TokenScores(logprobs_NT=logprobs_NT, entropy_NT=entropy_NT)

@@ -1,0 +1,1 @@
+"""Hydra config root: values only. One folder per axis of choice; ``sweep/`` holds one file per table or figure."""
