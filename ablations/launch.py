@@ -17,12 +17,13 @@ import yaml
 from ablations.board import Board, make_board
 from ablations.plan import CheckedPlan, check_folder, sft_key
 from ablations.stages import Job, Progress, discard, run_job
-from klear_core.config import RunConfig, build, to_plain
+from klear_core.config import RunConfig, to_plain
 from klear_core.errors import HarnessError, RunStoreError
 from klear_core.objectives.diagnostics import gradient_weight
 from klear_core.objectives.surrogates import get_surrogate
 from klear_core.runs import provenance, schema, store
 from klear_core.runs.wandb_sink import resolve_mode
+from klear_core.settings import build
 
 _INTERRUPTED = 130
 # One thread a run: at this size two runs side by side beat one on two threads, and busy-waiting threads starve both.

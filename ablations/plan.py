@@ -4,20 +4,18 @@ import hashlib
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ablations.stages import floor_of
+from ablations.evaluation import floor_of
 from klear_core import advantages
-from klear_core.config import RunConfig, look_up, to_plain
+from klear_core.config import RESULT_PARTS, RunConfig, to_plain
 from klear_core.errors import ConfigError, RunStoreError
 from klear_core.objectives import reductions, surrogates
 from klear_core.runs import provenance, schema
+from klear_core.settings import look_up
 from klear_core.trainer.checkpoint import check_checkpoint
-
-# Parts of a config that change a result; the rest says where and how to run.
-_RESULT_PARTS = ("advantage", "loss", "model", "task", "sft", "rl", "eval", "objective")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +133,7 @@ def _flatten(config: RunConfig) -> dict[str, Any]:
         else:
             result[prefix] = value
 
-    for part in _RESULT_PARTS:
+    for part in RESULT_PARTS:
         walk(part, plain[part])
     return result
 
@@ -176,6 +174,3 @@ def _show(value: object) -> str:
     if value is None:
         return "off"
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-assert {field.name for field in fields(RunConfig)} >= set(_RESULT_PARTS)

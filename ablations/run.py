@@ -10,8 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from klear_core.config import RunConfig, build
+from klear_core.config import RunConfig
 from klear_core.errors import ConfigError, HarnessError
+from klear_core.settings import build
 
 _SWEEPS = Path(__file__).resolve().parent.parent / "sweeps"
 _INVALID = 2

@@ -5,7 +5,7 @@ import resource
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,19 +13,17 @@ from typing import Any
 
 import torch
 
+from ablations.evaluation import Evaluator, accuracies, accuracy, evaluate_step, load_problems
 from klear_core.config import RunConfig, to_plain
-from klear_core.data.chains import DOMAIN, constant_floor, demonstrate, problems
+from klear_core.data.chains import demonstrate
 from klear_core.data.tokenizer import build_tokenizer
 from klear_core.errors import HarnessError
-from klear_core.eval.runner import evaluate
-from klear_core.records import Problem
-from klear_core.rewards.boxed import grade
 from klear_core.rollout.native import NativeEngine
 from klear_core.runs import provenance, schema, store
 from klear_core.runs.wandb_sink import WandbSink
 from klear_core.trainer.checkpoint import checkpoint_hash, load_checkpoint, save_checkpoint
 from klear_core.trainer.policy import build_model
-from klear_core.trainer.rl import RLTrainer, StepResult, tokenize_prompts
+from klear_core.trainer.rl import RLTrainer, StepResult
 from klear_core.trainer.sft import train_sft
 
 SFT_ARM = "sft"
@@ -127,23 +125,6 @@ def _manifest(job: Job) -> schema.Manifest:
     )
 
 
-def load_problems(config: RunConfig, split: str) -> list[Problem]:
-    """The problems of a split: all training problems, or the questions that an evaluation asks."""
-    counts = {
-        "train": config.task.train_problems,
-        "validation": config.eval.validation_questions,
-        "test": config.eval.test_questions,
-    }
-    task = config.task
-    return problems(data_seed=task.data_seed, split=split, count=counts[split], num_terms=task.num_terms)
-
-
-def floor_of(config: RunConfig) -> tuple[float, str]:
-    """Accuracy of the best constant answer on the test questions, and a line that names it."""
-    answer, share = constant_floor(load_problems(config, "test"))
-    return share, f"always answering {answer} on the {config.eval.test_questions} test questions ({DOMAIN})"
-
-
 def _run_sft(job: Job, sink: WandbSink, report: Report) -> None:
     config = job.config
     tokenizer = build_tokenizer(max_length=_CONTEXT_TOKENS)
@@ -160,10 +141,10 @@ def _run_sft(job: Job, sink: WandbSink, report: Report) -> None:
             if row["step"] % 20 == 0 or row["step"] == config.sft.steps:
                 sink.log(row, step=int(row["step"]))
                 report(Progress(step=int(row["step"]), total=config.sft.steps, metrics={"loss": row["loss"]}))
-    evaluator = _Evaluator(config, model, tokenizer)
+    evaluator = Evaluator(config, model, tokenizer)
     rows = evaluator.run("test", ["t1.0"], step=0) + evaluator.run("validation", ["t1.0"], step=0)
     store.write_table(job.folder / schema.EVAL_FILE, rows, schema.EVAL_COLUMNS)
-    sink.summarize({"test/correct": _accuracy(rows, "test", "t1.0", 0)})
+    sink.summarize({"test/correct": accuracy(rows, "test", "t1.0", 0)})
     save_checkpoint(job.folder / schema.CHECKPOINT_DIR, model, tokenizer)
 
 
@@ -172,7 +153,7 @@ def _run_rl(job: Job, sink: WandbSink, report: Report) -> None:
     assert job.checkpoint is not None
     model, tokenizer = load_checkpoint(job.checkpoint)
     engine = NativeEngine(model, tokenizer)
-    evaluator = _Evaluator(config, model, tokenizer)
+    evaluator = Evaluator(config, model, tokenizer)
     trainer = RLTrainer(
         config, model=model, tokenizer=tokenizer, engine=engine, problems=load_problems(config, "train")
     )
@@ -187,11 +168,11 @@ def _run_rl(job: Job, sink: WandbSink, report: Report) -> None:
             for result in trainer.steps():
                 step = result.metrics["step"]
                 steps.append(result.metrics)
-                evaluated, eval_s = _evaluate_step(evaluator, config, step)
+                evaluated, eval_s = evaluate_step(evaluator, config, step)
                 evaluations += evaluated
                 texts += _text_rows(result, config.launch.rollout_rows)
                 timings.append(_timing_row(result, eval_s))
-                sink.log(_numbers(result.metrics) | _accuracies(evaluated), step=step)
+                sink.log(_numbers(result.metrics) | accuracies(evaluated), step=step)
                 report(Progress(step=step, total=last, metrics=_numbers(result.metrics)))
     finally:
         # A run that fails keeps what it has measured.
@@ -201,46 +182,8 @@ def _run_rl(job: Job, sink: WandbSink, report: Report) -> None:
             store.write_table(job.folder / schema.EVAL_FILE, evaluations, schema.EVAL_COLUMNS)
     if config.wandb.log_text:
         sink.log_texts(list(texts), step=last)
-    sink.summarize(_accuracies(evaluations))
+    sink.summarize(accuracies(evaluations))
     save_checkpoint(job.folder / schema.CHECKPOINT_DIR, model, tokenizer)
-
-
-class _Evaluator:
-    """The questions of both splits, asked to one model."""
-
-    def __init__(self, config: RunConfig, model: Any, tokenizer: Any) -> None:
-        self._config = config
-        self._engine = NativeEngine(model, tokenizer)
-        self._questions = {split: load_problems(config, split) for split in ("validation", "test")}
-        self._prompts = {split: tokenize_prompts(tokenizer, asked) for split, asked in self._questions.items()}
-        self._samples = {"validation": config.eval.validation_samples, "test": config.eval.test_samples}
-
-    def run(self, split: str, decodings: Sequence[str], *, step: int) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = []
-        for decoding in decodings:
-            rows += evaluate(
-                self._engine,
-                self._questions[split],
-                self._prompts[split],
-                grade,
-                split=split,
-                decoding=decoding,
-                num_samples=self._samples[split],
-                max_tokens=self._config.rl.max_response_tokens,
-                seed=self._config.seed,
-                step=step,
-            )
-        return rows
-
-
-def _evaluate_step(evaluator: _Evaluator, config: RunConfig, step: int) -> tuple[list[dict[str, Any]], float]:
-    started = time.perf_counter()
-    rows: list[dict[str, Any]] = []
-    if step % config.eval.validation_every == 0 or step == config.rl.steps:
-        rows += evaluator.run("validation", ["t1.0"], step=step)
-    if step == config.rl.steps:
-        rows += evaluator.run("test", ["t1.0", "t0.6_p0.95", "greedy"], step=step)
-    return rows, time.perf_counter() - started
 
 
 def _timing_row(result: StepResult, eval_s: float) -> dict[str, Any]:
@@ -283,17 +226,6 @@ def _text_rows(result: StepResult, limit: int) -> list[dict[str, Any]]:
 
 def _numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
     return {name: value for name, value in metrics.items() if isinstance(value, int | float)}
-
-
-def _accuracy(rows: Sequence[Mapping[str, Any]], split: str, decoding: str, step: int) -> float:
-    key = (split, decoding, step)
-    return store.nan_mean(row["correct"] for row in rows if (row["split"], row["decoding"], row["step"]) == key)
-
-
-def _accuracies(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Latest accuracy by split and decoding, under the names that W&B shows."""
-    keys = {(row["split"], row["decoding"]): row["step"] for row in rows}
-    return {f"{s}/{d}/correct": _accuracy(rows, s, d, step) for (s, d), step in keys.items()}
 
 
 def discard(folder: Path) -> None:

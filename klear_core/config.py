@@ -8,15 +8,12 @@ import hashlib
 import json
 import math
 import re
-import types
-import typing
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from klear_core.errors import ConfigError
-
-_T = TypeVar("_T")
+from klear_core.settings import look_up
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,7 +205,7 @@ class RunConfig:
     @property
     def config_hash(self) -> str:
         """Hash of the fields that change the result, the seed included."""
-        return _hash({name: dataclasses.asdict(getattr(self, name)) for name in _RESULT_PARTS} | {"seed": self.seed})
+        return _hash({name: dataclasses.asdict(getattr(self, name)) for name in RESULT_PARTS} | {"seed": self.seed})
 
     @property
     def run_id(self) -> str:
@@ -221,57 +218,44 @@ class RunConfig:
         if self.sft.checkpoint is not None:
             return ""
         parts = {name: dataclasses.asdict(getattr(self, name)) for name in ("task", "model", "sft", "eval")}
-        parts["task"].pop("train_problems")
         parts["eval"].pop("validation_every")
         return _hash(parts | {"seed": self.seed, "max_response_tokens": self.rl.max_response_tokens})[:16]
 
 
-_RESULT_PARTS = ("objective", "advantage", "loss", "model", "task", "sft", "rl", "eval")
+# The parts that change a result; the others say where and how to run.
+RESULT_PARTS = ("objective", "advantage", "loss", "model", "task", "sft", "rl", "eval")
+
+_POSITIVE = {
+    "model": "hidden_size intermediate_size num_layers num_heads num_kv_heads",
+    "task": "train_problems",
+    "sft": "steps batch_size max_grad_norm",
+    "rl": "steps problems_per_step completions_per_problem updates_per_rollout max_grad_norm max_response_tokens",
+    "eval": "test_questions test_samples validation_questions validation_samples validation_every",
+}
 
 # key -> (test, what is allowed). NaN fails every comparison, so it is refused too.
-_LIMITS: dict[str, tuple[typing.Callable[[Any], bool], str]] = {
+_LIMITS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "seed": (lambda v: 0 <= v < 2**31, "0 to 2147483647"),
     "sweep.name": (lambda v: re.fullmatch(r"[a-z][a-z0-9_.-]*", v) is not None, "lower-case letters, digits, - _ ."),
     "objective.name": (lambda v: re.fullmatch(r"[a-z][a-z0-9_]*", v) is not None, "lower-case letters, digits and _"),
     "sweep.primary.split": (lambda v: v == "test", "test"),
     "sweep.primary.decoding": (lambda v: v in ("t1.0", "t0.6_p0.95", "greedy"), "t1.0, t0.6_p0.95 or greedy"),
     "loss.denominator": (lambda v: v in ("all", "kept"), "all or kept"),
-    "model.hidden_size": (lambda v: v > 0, "> 0"),
-    "model.intermediate_size": (lambda v: v > 0, "> 0"),
-    "model.num_layers": (lambda v: v > 0, "> 0"),
-    "model.num_heads": (lambda v: v > 0, "> 0"),
-    "model.num_kv_heads": (lambda v: v > 0, "> 0"),
     "model.head_dim": (lambda v: v > 0 and v % 2 == 0, "even and > 0"),
     "task.num_terms": (lambda v: 2 <= v <= 8, "2 to 8"),
-    "task.train_problems": (lambda v: v > 0, "> 0"),
-    "task.teacher_mistakes.add": (lambda v: 0 <= v <= 1, "0 to 1"),
-    "task.teacher_mistakes.sub": (lambda v: 0 <= v <= 1, "0 to 1"),
-    "task.teacher_mistakes.mul": (lambda v: 0 <= v <= 1, "0 to 1"),
-    "sft.steps": (lambda v: v > 0, "> 0"),
-    "sft.batch_size": (lambda v: v > 0, "> 0"),
     "sft.learning_rate": (lambda v: 0 < v < math.inf, "> 0"),
     "sft.warmup_steps": (lambda v: v >= 0, ">= 0"),
-    "sft.max_grad_norm": (lambda v: v > 0, "> 0"),
-    "rl.steps": (lambda v: v > 0, "> 0"),
-    "rl.problems_per_step": (lambda v: v > 0, "> 0"),
-    "rl.completions_per_problem": (lambda v: v > 0, "> 0"),
-    "rl.updates_per_rollout": (lambda v: v > 0, "> 0"),
     "rl.learning_rate": (lambda v: 0 < v < math.inf, "> 0"),
     "rl.warmup_updates": (lambda v: v >= 0, ">= 0"),
-    "rl.max_grad_norm": (lambda v: v > 0, "> 0"),
     "rl.adam_beta1": (lambda v: 0 <= v < 1, "0 <= value < 1"),
     "rl.adam_beta2": (lambda v: 0 <= v < 1, "0 <= value < 1"),
     "rl.weight_decay": (lambda v: 0 <= v < math.inf, ">= 0"),
     "rl.temperature": (lambda v: 0 < v < math.inf, "> 0"),
-    "rl.max_response_tokens": (lambda v: v > 0, "> 0"),
-    "eval.test_questions": (lambda v: v > 0, "> 0"),
-    "eval.test_samples": (lambda v: v > 0, "> 0"),
-    "eval.validation_questions": (lambda v: v > 0, "> 0"),
-    "eval.validation_samples": (lambda v: v > 0, "> 0"),
-    "eval.validation_every": (lambda v: v > 0, "> 0"),
     "wandb.mode": (lambda v: v in (None, "online", "offline", "disabled"), "null, online, offline or disabled"),
     "launch.slots": (lambda v: v is None or v > 0, "null or > 0"),
     "launch.rollout_rows": (lambda v: v >= 0, ">= 0"),
+    **{f"{part}.{name}": (lambda v: v > 0, "> 0") for part, names in _POSITIVE.items() for name in names.split()},
+    **{f"task.teacher_mistakes.{name}": (lambda v: 0 <= v <= 1, "0 to 1") for name in ("add", "sub", "mul")},
 }
 
 
@@ -286,11 +270,9 @@ def _check_limits(config: RunConfig) -> None:
             f"rl.updates_per_rollout is {rl.updates_per_rollout}; allowed: a divisor of "
             f"rl.problems_per_step = {rl.problems_per_step}, so that all mini-batches have one size"
         )
-    if config.model.num_heads % config.model.num_kv_heads:
-        raise ConfigError(
-            f"model.num_kv_heads is {config.model.num_kv_heads}; allowed: a divisor of "
-            f"model.num_heads = {config.model.num_heads}"
-        )
+    heads, kv_heads = config.model.num_heads, config.model.num_kv_heads
+    if heads % kv_heads:
+        raise ConfigError(f"model.num_kv_heads is {kv_heads}; allowed: a divisor of model.num_heads = {heads}")
     if rl.problems_per_step > config.task.train_problems:
         raise ConfigError(
             f"rl.problems_per_step is {rl.problems_per_step}; allowed: at most "
@@ -304,51 +286,6 @@ def _check_limits(config: RunConfig) -> None:
         )
     for key in (config.sweep.compare, *config.sweep.points.values()):
         look_up(config, key)
-
-
-def look_up(config: object, key: str) -> Any:
-    """Value of a dotted key such as ``rl.learning_rate``; ConfigError when there is none."""
-    value: Any = config
-    for name in key.split("."):
-        if isinstance(value, Mapping) and name in value:
-            value = value[name]
-        elif dataclasses.is_dataclass(value) and name in {field.name for field in dataclasses.fields(value)}:
-            value = getattr(value, name)
-        else:
-            raise ConfigError(f"there is no setting {key!r}")
-    return value
-
-
-def build(kind: type[_T], raw: Mapping[str, Any], path: str = "") -> _T:
-    """Build dataclass ``kind`` from plain data; ConfigError on unknown or missing keys and wrong types."""
-    hints = typing.get_type_hints(kind)
-    where = f"{path}." if path else ""
-    for key in raw:
-        if key not in hints:
-            raise ConfigError(f"{where}{key} is not a setting; allowed: {', '.join(sorted(hints))}")
-    missing = [key for key in hints if key not in raw]
-    if missing:
-        raise ConfigError(f"{where}{missing[0]} is missing")
-    return kind(**{key: _convert(hint, raw[key], where + key) for key, hint in hints.items()})
-
-
-def _convert(hint: Any, value: Any, path: str) -> Any:
-    if typing.get_origin(hint) in (types.UnionType, typing.Union):
-        options = [option for option in typing.get_args(hint) if option is not type(None)]
-        return None if value is None else _convert(options[0], value, path)
-    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-        if not isinstance(value, Mapping):
-            raise ConfigError(f"{path} is {value!r}; allowed: a group of settings")
-        return build(hint, value, path)
-    if typing.get_origin(hint) is dict:
-        if not isinstance(value, Mapping):
-            raise ConfigError(f"{path} is {value!r}; allowed: a mapping")
-        return dict(value)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
-        raise ConfigError(f"{path} is {value!r}; allowed: a value of type {hint.__name__}")
-    return value
 
 
 def to_plain(config: RunConfig) -> dict[str, Any]:

@@ -215,6 +215,8 @@ class _BufferedLayer(DynamicLayer):  # type: ignore[misc]
 
     def __init__(self, capacity: int) -> None:
         super().__init__()
+        self.keys: Tensor
+        self.values: Tensor
         self._capacity = capacity
         self._length = 0
         self._buffers: tuple[Tensor, Tensor] | None = None
@@ -224,9 +226,7 @@ class _BufferedLayer(DynamicLayer):  # type: ignore[misc]
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
         if self._buffers is None:
-            old_keys: Tensor = self.keys
-            old_values: Tensor = self.values
-            self._buffers = self._allocate(key_states, old_keys), self._allocate(value_states, old_values)
+            self._buffers = self._allocate(key_states, self.keys), self._allocate(value_states, self.values)
         end = self._length + key_states.shape[-2]
         for buffer, new in zip(self._buffers, (key_states, value_states), strict=True):
             buffer[:, :, self._length : end] = new
