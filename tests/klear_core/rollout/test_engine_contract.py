@@ -1,0 +1,175 @@
+"""The contract that every engine keeps; a new engine joins by adding itself to ENGINES."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from klear_core.errors import EngineError
+from klear_core.records import FinishReason, Prompt, RandomKey, SamplingParams
+from klear_core.rollout.engine import uniforms
+from klear_core.rollout.native import NativeEngine
+from klear_core.trainer.collate import pad
+from klear_core.trainer.policy import score
+
+ENGINES = {"native": NativeEngine}
+KEY = RandomKey(seed=0, stream="test", step=1)
+SAMPLING = SamplingParams(temperature=1.0, top_p=1.0, max_tokens=24, num_samples=4)
+
+
+@pytest.fixture(params=sorted(ENGINES))
+def engine(request, model, tokenizer):
+    return ENGINES[request.param](model, tokenizer)
+
+
+@pytest.fixture
+def prompts(tokenizer, chains):
+    texts = [problem.prompt[: 4 + 2 * (k % 3)] for k, problem in enumerate(chains)]
+    return [
+        Prompt(problem_id=f"p{k}", token_ids=tuple(tokenizer(text)["input_ids"])) for k, text in enumerate(texts)
+    ]
+
+
+def trainer_logprobs(model, tokenizer, prompts, groups, temperature):
+    rows = [(prompt, completion) for prompt, group in zip(prompts, groups, strict=True) for completion in group]
+    padded = pad([p.token_ids for p, _ in rows], [c.token_ids for _, c in rows], pad_id=tokenizer.pad_token_id)
+    with torch.no_grad():
+        scores = score(
+            model,
+            padded.token_ids_NL,
+            padded.attention_mask_NL,
+            num_response=padded.response_mask_NT.shape[1],
+            temperature=temperature,
+            entropy=True,
+        )
+    lengths = [len(c.token_ids) for _, c in rows]
+    return [
+        (logprobs[:n], entropy[:n])
+        for logprobs, entropy, n in zip(scores.logprobs_NT, scores.entropy_NT, lengths, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.6])
+def test_logprobs_and_entropies_equal_the_trainers(engine, model, tokenizer, prompts, temperature):
+    sampling = dataclasses.replace(SAMPLING, temperature=temperature)
+    groups = engine.generate(prompts, sampling, KEY)
+    completions = [completion for group in groups for completion in group]
+    expected = trainer_logprobs(model, tokenizer, prompts, groups, temperature)
+    for completion, (logprobs, entropy) in zip(completions, expected, strict=True):
+        torch.testing.assert_close(torch.tensor(completion.logprobs), logprobs, atol=1e-5, rtol=0)
+        if completion.entropies is not None:
+            torch.testing.assert_close(torch.tensor(completion.entropies), entropy, atol=1e-5, rtol=1e-5)
+
+
+def test_logprobs_change_with_the_weights(engine, model, tokenizer, prompts):
+    before = engine.generate(prompts, SAMPLING, KEY)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    padded = pad([p.token_ids for p in prompts], [g[0].token_ids for g in before], pad_id=tokenizer.pad_token_id)
+    scores = score(
+        model,
+        padded.token_ids_NL,
+        padded.attention_mask_NL,
+        num_response=padded.response_mask_NT.shape[1],
+        temperature=1.0,
+        entropy=False,
+    )
+    torch.autograd.backward(scores.logprobs_NT[padded.response_mask_NT].mean())
+    optimizer.step()
+    after = engine.generate(prompts, SAMPLING, KEY)
+    assert before != after
+    expected = trainer_logprobs(model, tokenizer, prompts, after, 1.0)
+    completions = [completion for group in after for completion in group]
+    for completion, (logprobs, _) in zip(completions, expected, strict=True):
+        torch.testing.assert_close(torch.tensor(completion.logprobs), logprobs, atol=1e-5, rtol=0)
+
+
+def test_a_completion_does_not_depend_on_its_neighbours(engine, prompts):
+    together = engine.generate(prompts, SAMPLING, KEY)
+    alone = [engine.generate([prompt], SAMPLING, KEY)[0] for prompt in prompts]
+    reverse = engine.generate(prompts[::-1], SAMPLING, KEY)[::-1]
+    for group, lone, reversed_group in zip(together, alone, reverse, strict=True):
+        for completion, lone_one, reversed_one in zip(group, lone, reversed_group, strict=True):
+            assert completion.token_ids == lone_one.token_ids == reversed_one.token_ids
+            torch.testing.assert_close(completion.logprobs, lone_one.logprobs, atol=1e-5, rtol=0)
+
+
+def test_fewer_samples_are_a_prefix_of_more(engine, prompts):
+    few = engine.generate(prompts, dataclasses.replace(SAMPLING, num_samples=2), KEY)
+    many = engine.generate(prompts, SAMPLING, KEY)
+    assert [[c.token_ids for c in group] for group in few] == [[c.token_ids for c in group[:2]] for group in many]
+
+
+def test_the_same_call_gives_the_same_completions_and_another_key_others(engine, prompts):
+    assert engine.generate(prompts, SAMPLING, KEY) == engine.generate(prompts, SAMPLING, KEY)
+    assert engine.generate(prompts, SAMPLING, KEY) != engine.generate(
+        prompts, SAMPLING, dataclasses.replace(KEY, step=2)
+    )
+
+
+def test_completions_end_at_end_of_text_or_at_the_cap(engine, tokenizer, prompts):
+    reasons = set()
+    for group in engine.generate(prompts, dataclasses.replace(SAMPLING, num_samples=8), KEY):
+        for completion in group:
+            reasons.add(completion.finish_reason)
+            assert tokenizer.eos_token_id not in completion.token_ids[:-1]
+            if completion.finish_reason is FinishReason.STOP:
+                assert completion.token_ids[-1] == tokenizer.eos_token_id
+            else:
+                assert len(completion.token_ids) == SAMPLING.max_tokens
+            assert len(completion.logprobs) == len(completion.token_ids)
+    assert reasons == {FinishReason.STOP, FinishReason.LENGTH}
+
+
+def test_greedy_takes_the_likeliest_token_and_ignores_the_key(engine, model, prompts):
+    greedy = dataclasses.replace(SAMPLING, temperature=0.0, num_samples=1)
+    groups = engine.generate(prompts, greedy, KEY)
+    assert groups == engine.generate(prompts, greedy, dataclasses.replace(KEY, seed=9))
+    for prompt, (completion,) in zip(prompts, groups, strict=True):
+        ids = torch.tensor([[*prompt.token_ids, *completion.token_ids]])
+        with torch.no_grad():
+            choices = model(input_ids=ids).logits[0, len(prompt.token_ids) - 1 : -1].argmax(-1)
+        assert tuple(choices.tolist()) == completion.token_ids
+
+
+def test_top_p_samples_only_from_the_nucleus(engine, model, prompts):
+    sampling = dataclasses.replace(SAMPLING, top_p=0.5, num_samples=8)
+    for prompt, group in zip(prompts, engine.generate(prompts, sampling, KEY), strict=True):
+        for completion in group:
+            ids = torch.tensor([[*prompt.token_ids, *completion.token_ids]])
+            with torch.no_grad():
+                probs = model(input_ids=ids).logits[0, len(prompt.token_ids) - 1 : -1].softmax(-1)
+            for row, token in zip(probs, completion.token_ids, strict=True):
+                likelier = row[row > row[token] + 1e-6].sum()
+                assert likelier < 0.5 + 1e-5
+
+
+def test_sampled_tokens_follow_the_models_distribution(engine, model, prompts):
+    prompt = prompts[0]
+    sampling = SamplingParams(temperature=1.0, top_p=1.0, max_tokens=1, num_samples=4000)
+    (group,) = engine.generate([prompt], sampling, KEY)
+    with torch.no_grad():
+        probs = model(input_ids=torch.tensor([prompt.token_ids])).logits[0, -1].softmax(-1)
+    counts = torch.bincount(torch.tensor([c.token_ids[0] for c in group]), minlength=len(probs)) / 4000
+    # Five standard errors of the largest cell.
+    assert (counts - probs).abs().max() < 5 * 0.5 / 4000**0.5
+
+
+def test_a_prompt_that_does_not_fit_is_refused(engine):
+    long = Prompt(problem_id="long", token_ids=(7,) * 120)
+    with pytest.raises(EngineError, match="context of 128"):
+        engine.generate([long], SAMPLING, KEY)
+
+
+def test_memory_bound_changes_nothing(model, tokenizer, prompts):
+    whole = NativeEngine(model, tokenizer).generate(prompts, SAMPLING, KEY)
+    parts = NativeEngine(model, tokenizer, max_rows=8).generate(prompts, SAMPLING, KEY)
+    assert [[c.token_ids for c in group] for group in whole] == [[c.token_ids for c in group] for group in parts]
+
+
+def test_random_numbers_depend_on_every_part_of_the_key_and_are_uniform():
+    keys = [(KEY, "p", 0), (KEY, "p", 1), (KEY, "q", 0), (dataclasses.replace(KEY, stream="x"), "p", 0)]
+    drawn = [tuple(uniforms(key, problem, sample, 8)) for key, problem, sample in keys]
+    assert len(set(drawn)) == len(drawn)
+    many = torch.tensor([uniforms(KEY, "p", n, 4).tolist() for n in range(2000)])
+    assert (many.mean(0) - 0.5).abs().max() < 0.04
+    assert abs(torch.corrcoef(many.T)[0, 1]) < 0.08
