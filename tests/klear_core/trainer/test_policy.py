@@ -1,0 +1,62 @@
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from klear_core.errors import DataError
+from klear_core.trainer.checkpoint import checkpoint_hash, load_checkpoint, save_checkpoint
+from klear_core.trainer.collate import pad
+from klear_core.trainer.policy import build_model, score
+
+
+def test_the_default_model_has_about_a_hundred_thousand_parameters(make_config, tokenizer):
+    model = build_model(make_config().model, tokenizer, seed=0)
+    assert 90_000 < sum(parameter.numel() for parameter in model.parameters()) < 130_000
+
+
+def test_initialisation_follows_the_seed_and_leaves_the_global_generator_alone(make_config, tokenizer):
+    shape = make_config().model
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    first, second, other = (build_model(shape, tokenizer, seed=seed).state_dict() for seed in (1, 1, 2))
+    assert torch.equal(torch.rand(3), expected)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert any(not torch.equal(first[name], other[name]) for name in first)
+
+
+def test_scores_do_not_depend_on_padding(model, tokenizer):
+    prompts = [[7, 17, 8, 20], [7, 17, 8, 18, 9, 20]]
+    responses = [[3, 9, 4, 1], [3, 9, 17, 9, 20, 9, 4, 1]]
+    padded = pad(prompts, responses, pad_id=tokenizer.pad_token_id)
+    together = score(
+        model, padded.token_ids_NL, padded.attention_mask_NL, num_response=8, temperature=0.7, entropy=True
+    )
+    for n, (prompt, response) in enumerate(zip(prompts, responses, strict=True)):
+        with torch.no_grad():
+            logits = model(input_ids=torch.tensor([prompt + response])).logits[0, len(prompt) - 1 : -1] / 0.7
+        logprobs = logits.log_softmax(-1)
+        chosen = logprobs.gather(-1, torch.tensor(response)[:, None]).squeeze(-1)
+        torch.testing.assert_close(together.logprobs_NT[n, : len(response)], chosen, atol=1e-5, rtol=0)
+        entropy = -(logprobs.exp() * logprobs).sum(-1)
+        torch.testing.assert_close(together.entropy_NT[n, : len(response)], entropy, atol=1e-5, rtol=0)
+
+
+def test_a_checkpoint_round_trips_and_loads_with_nothing_of_ours(model, tokenizer, tmp_path):
+    save_checkpoint(tmp_path / "a", model, tokenizer)
+    assert list((tmp_path / "a").glob("*.safetensors"))
+    assert not list((tmp_path / "a").glob("*.bin"))
+    ours, _ = load_checkpoint(tmp_path / "a")
+    theirs = AutoModelForCausalLM.from_pretrained(tmp_path / "a")
+    names = AutoTokenizer.from_pretrained(tmp_path / "a")
+    ids = torch.tensor([names("3+4*2=")["input_ids"]])
+    assert torch.equal(ours(input_ids=ids).logits, theirs(input_ids=ids).logits)
+    assert torch.equal(ours(input_ids=ids).logits, model(input_ids=ids).logits)
+    save_checkpoint(tmp_path / "b", ours, tokenizer)
+    assert checkpoint_hash(tmp_path / "a") == checkpoint_hash(tmp_path / "b")
+
+
+def test_a_missing_or_empty_checkpoint_folder_is_refused(tmp_path):
+    with pytest.raises(DataError, match="does not exist"):
+        load_checkpoint(tmp_path / "nowhere")
+    with pytest.raises(DataError, match="holds no config.json"):
+        load_checkpoint(tmp_path)

@@ -1,0 +1,175 @@
+"""One RL step against its definition, on a tiny model with real rollouts."""
+
+import copy
+import dataclasses
+
+import pytest
+import torch
+
+from klear_core.objectives.reductions import reduction_names
+from klear_core.rollout.native import NativeEngine
+from klear_core.trainer.rl import RLTrainer, problem_order
+
+ARMS = ["ppo_clip", "clip_higher", "gppo", "gppo_b025", "gppo_only_high", "cispo", "cispo_wide", "reinforce"]
+
+
+class HalfRightEngine(NativeEngine):
+    """Real samples, but every third completion answers right, so that groups have variance from the start."""
+
+    problems = ()
+
+    def generate(self, prompts, sampling, key):
+        answers = {problem.problem_id: problem.answer for problem in self.problems}
+        groups = super().generate(prompts, sampling, key)
+        return [
+            tuple(
+                dataclasses.replace(c, text=f"<think></think>\\boxed{{{answers[p.problem_id]}}}", finish_reason="stop")
+                if (k + n) % 3 == 0
+                else c
+                for k, c in enumerate(group)
+            )
+            if n % 4
+            else group
+            for n, (p, group) in enumerate(zip(prompts, groups, strict=True))
+        ]
+
+
+@pytest.fixture
+def trainer_for(make_config, model, tokenizer, chains):
+    weights = copy.deepcopy(model.state_dict())
+
+    def make(*overrides, engine=HalfRightEngine):
+        model.load_state_dict(weights)
+        config = make_config(
+            "rl.problems_per_step=8",
+            "rl.completions_per_problem=4",
+            "task.train_problems=24",
+            "rl.max_response_tokens=12",
+            "rl.warmup_updates=0",
+            "rl.learning_rate=1e-3",
+            *overrides,
+        )
+        sampler = engine(model, tokenizer)
+        sampler.problems = chains
+        return RLTrainer(config, model=model, tokenizer=tokenizer, engine=sampler, problems=chains)
+
+    return make
+
+
+def weights_after(trainer, steps=1):
+    iterator = trainer.steps()
+    results = [next(iterator) for _ in range(steps)]
+    return {name: value.clone() for name, value in trainer._model.state_dict().items()}, results
+
+
+def largest_difference(first, second):
+    return max(float((first[name] - second[name]).abs().max()) for name in first)
+
+
+@pytest.mark.parametrize("objective", ARMS)
+def test_the_first_update_is_on_policy_to_the_last_bit(trainer_for, objective, monkeypatch):
+    records = []
+    from klear_core.trainer import rl
+
+    original = rl.update_record
+
+    def spy(*args, **kwargs):
+        records.append(original(*args, **kwargs))
+        return records[-1]
+
+    monkeypatch.setattr(rl, "update_record", spy)
+    weights_after(trainer_for(f"objective={objective}", "rl.updates_per_rollout=4"))
+    assert (records[0].ratios_K == 1).all()
+    assert any((record.ratios_K != 1).any() for record in records[1:])
+
+
+def test_with_one_update_a_rollout_all_objectives_are_one(trainer_for):
+    """On-policy, clipping cannot matter: a difference here would be a bug of the harness."""
+    weights = [weights_after(trainer_for(f"objective={arm}", "rl.updates_per_rollout=1"), 2)[0] for arm in ARMS]
+    start = weights_after(trainer_for("rl.learning_rate=1e-12", "rl.updates_per_rollout=1"))[0]
+    assert largest_difference(weights[0], start) > 1e-4
+    for other in weights[1:]:
+        assert largest_difference(weights[0], other) < 2e-6
+
+
+@pytest.mark.parametrize("reduction", reduction_names())
+@pytest.mark.parametrize("denominator", ["all", "kept"])
+def test_leaving_out_zero_advantage_rows_keeps_the_gradient(trainer_for, reduction, denominator):
+    setting = [f"loss.reduction={reduction}", f"loss.denominator={denominator}", "rl.updates_per_rollout=4"]
+    with_all, (whole,) = weights_after(trainer_for(*setting, "loss.skip_zero_advantage_rows=false"))
+    without, (part,) = weights_after(trainer_for(*setting, "loss.skip_zero_advantage_rows=true"))
+    assert part.metrics["kept_rows"] < whole.metrics["kept_rows"] == 1
+    assert part.metrics["zero_variance_groups"] >= 0.25
+    assert whole.metrics["grad_norm_mean"] == pytest.approx(part.metrics["grad_norm_mean"], rel=1e-4)
+    assert largest_difference(with_all, without) < 2e-5
+
+
+def test_the_two_denominators_differ_by_the_share_of_kept_rows(trainer_for):
+    _, (every,) = weights_after(trainer_for("loss.reduction=fixed_length", "rl.updates_per_rollout=1"))
+    _, (kept,) = weights_after(
+        trainer_for("loss.reduction=fixed_length", "loss.denominator=kept", "rl.updates_per_rollout=1")
+    )
+    share = every.metrics["kept_rows"]
+    assert share < 1
+    assert every.metrics["grad_norm_mean"] == pytest.approx(kept.metrics["grad_norm_mean"] * share, rel=1e-4)
+
+
+def test_a_step_is_the_gradient_of_the_written_loss(trainer_for):
+    """REINFORCE on one update: the gradient is that of -mean_groups(sum A log pi / tokens), by plain autograd."""
+    trainer = trainer_for("objective=reinforce", "rl.updates_per_rollout=1", "rl.max_grad_norm=1e9")
+    model = trainer._model
+    before = copy.deepcopy(model)
+    (result,) = weights_after(trainer)[1]
+    rewards = torch.tensor([[r.value for r in group] for group in result.rollout.rewards])
+    deviation = rewards.std(1, correction=0, keepdim=True)
+    advantages = ((rewards - rewards.mean(1, keepdim=True)) / deviation).nan_to_num(0.0)
+    loss = torch.zeros(())
+    for p, group in enumerate(result.rollout.groups):
+        tokens = sum(len(c.token_ids) for c in group.completions)
+        for g, completion in enumerate(group.completions):
+            ids = torch.tensor([[*group.prompt.token_ids, *completion.token_ids]])
+            logprobs = before(input_ids=ids).logits[0, :-1].log_softmax(-1)
+            start = len(group.prompt.token_ids) - 1
+            chosen = logprobs[start:].gather(-1, ids[0, start + 1 :, None]).sum()
+            loss = loss - advantages[p, g] * chosen / tokens / len(result.rollout.groups)
+    torch.autograd.backward(loss)
+    norm = torch.nn.utils.get_total_norm([parameter.grad for parameter in before.parameters()])
+    assert result.metrics["grad_norm_mean"] == pytest.approx(float(norm), rel=1e-4)
+
+
+def test_engine_and_trainer_agree_on_the_logprobs_of_samples(trainer_for):
+    _, results = weights_after(trainer_for("rl.updates_per_rollout=4"), 3)
+    for result in results:
+        assert result.metrics["sampler_gap_max"] < 1e-5
+
+
+def test_clipped_updates_and_learning_rate_are_those_configured(trainer_for):
+    _, (tight,) = weights_after(trainer_for("rl.max_grad_norm=1e-6"))
+    assert tight.metrics["clipped_updates"] > 0
+    assert tight.metrics["grad_norm_mean"] > 1e-6
+    _, (loose,) = weights_after(trainer_for("rl.max_grad_norm=1e6"))
+    assert loose.metrics["clipped_updates"] == 0
+    _, (warm,) = weights_after(trainer_for("rl.warmup_updates=8", "rl.updates_per_rollout=4"))
+    assert warm.metrics["learning_rate"] == pytest.approx(1e-3 * 4 / 8)
+
+
+def test_a_loss_that_stops_being_finite_ends_the_run_after_its_row(trainer_for):
+    from klear_core.trainer.rl import DivergedError
+
+    trainer = trainer_for("rl.updates_per_rollout=2", "rl.learning_rate=1e30")
+    seen = []
+    with pytest.raises(DivergedError, match="diverged at step 2: loss is nan"):
+        for result in trainer.steps():
+            seen.append(result.metrics["step"])
+    assert seen == [1, 2]
+
+
+def test_the_order_of_problems_depends_on_the_seed_alone_and_covers_every_problem():
+    def first(seed, count):
+        order = problem_order(10, seed=seed)
+        return [next(order) for _ in range(count)]
+
+    assert first(0, 25) == first(0, 25)
+    assert first(0, 10) != first(1, 10)
+    assert sorted(first(0, 10)) == list(range(10))
+    assert sorted(first(0, 20)[10:]) == list(range(10))
