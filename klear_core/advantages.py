@@ -1,7 +1,8 @@
 """Advantage estimators: rewards of P problems x G completions to advantages of the same shape.
 
 Completions that are not valid (a grader failed, say) get 0 and enter no statistic.  A group with one valid member, or
-whose rewards are all equal, gets exact zeros: it holds no information.
+whose rewards are all equal, gets exact zeros: it holds no information.  A valid reward that is NaN makes its whole
+group NaN, so that a broken grader shows.
 """
 
 from collections.abc import Callable, Mapping
@@ -73,11 +74,14 @@ def _centre(rewards_PG: Tensor, valid_PG: Tensor) -> tuple[Tensor, Tensor, Tenso
     """Rewards minus their group's mean, valid members a group, and which entries carry information."""
     if rewards_PG.shape != valid_PG.shape or rewards_PG.dim() != 2:
         raise ValueError(f"rewards {tuple(rewards_PG.shape)} and mask {tuple(valid_PG.shape)} must share a [P, G]")
+    if not rewards_PG.is_floating_point():
+        raise ValueError(f"rewards are {rewards_PG.dtype}, in which advantages would be cut to whole numbers")
     values_PG = rewards_PG.double().masked_fill(~valid_PG, 0.0)
     count_P1 = valid_PG.sum(1, keepdim=True)
     mean_P1 = values_PG.sum(1, keepdim=True) / count_P1.clamp(min=1)
     # Equality is tested on the rewards themselves: the rounded mean of equal rewards may differ from each of them.
     highest_P1 = rewards_PG.double().masked_fill(~valid_PG, -torch.inf).amax(1, keepdim=True)
     lowest_P1 = rewards_PG.double().masked_fill(~valid_PG, torch.inf).amin(1, keepdim=True)
-    informative_PG = valid_PG & (highest_P1 > lowest_P1)
+    # Written as a negation because every comparison with NaN is false: NaN must come out as NaN, not as 0.
+    informative_PG = valid_PG & ~(highest_P1 <= lowest_P1)
     return (values_PG - mean_P1).masked_fill(~valid_PG, 0.0), count_P1, informative_PG

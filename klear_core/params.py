@@ -12,7 +12,7 @@ Limit = tuple[Callable[[Any], bool], str]  # (test, what is allowed)
 
 
 def check_against_signature(
-    function: Callable[..., Any], params: Mapping[str, Any], *, where: str, limits: Mapping[str, Limit]
+    function: Callable[..., Any], params: Mapping[str, object], *, where: str, limits: Mapping[str, Limit]
 ) -> dict[str, Any]:
     """``params`` with numbers in the type of the signature; ConfigError names the first key that does not fit.
 
@@ -24,7 +24,8 @@ def check_against_signature(
     names = [parameter.name for parameter in signature if parameter.kind is parameter.KEYWORD_ONLY]
     for key in params:
         if key not in names:
-            raise ConfigError(f"{where}.{key} is not a parameter; allowed: {', '.join(names) or 'none'}")
+            allowed = ", ".join(names) or "none"
+            raise ConfigError(f"{where}.{key} is {params[key]!r}, but {key} is not a parameter; allowed: {allowed}")
     checked = {}
     for name in names:
         if name not in params:
@@ -40,7 +41,8 @@ def _check_value(key: str, value: Any, hint: Any, limit: Limit | None) -> Any:
     kind = next(option for option in options if option is not type(None))
     accepted = (int, float) if kind is float else (kind,)
     if isinstance(value, bool) or not isinstance(value, accepted):
-        raise ConfigError(f"{key} is {value!r}; allowed: a number of type {kind.__name__}")
+        null = " or null" if type(None) in options else ""
+        raise ConfigError(f"{key} is {value!r}; allowed: a number of type {kind.__name__}{null}")
     if limit is not None and not limit[0](value):
         raise ConfigError(f"{key} is {value!r}; allowed: {limit[1]}")
     return kind(value)

@@ -41,14 +41,17 @@ def update_record(
     """Collect one update; ``entropy_NT`` is that of the sampling policy. Nothing returned carries a gradient."""
     chosen_NT = mask_NT & (advantages_N != 0)[:, None]
     advantages_K = advantages_N[:, None].expand(mask_NT.shape)[chosen_NT]
-    logprobs_K, old_logprobs_K = logprobs_NT.detach()[chosen_NT], old_logprobs_NT.detach()[chosen_NT]
+    # As in the surrogates: in half precision the ratio itself would be too coarse to place against the band.
+    dtype = torch.promote_types(torch.promote_types(logprobs_NT.dtype, old_logprobs_NT.dtype), torch.float32)
+    logprobs_K = logprobs_NT.detach()[chosen_NT].to(dtype)
+    old_logprobs_K = old_logprobs_NT.detach()[chosen_NT].to(dtype)
     ratios_K = (logprobs_K - old_logprobs_K).exp()
     return UpdateRecord(
         ratios_K=ratios_K,
         advantages_K=advantages_K,
         used_K=_gradient(surrogate, params, logprobs_K, old_logprobs_K, advantages_K).abs(),
         unclipped_K=(ratios_K * advantages_K).abs(),
-        entropies_K=entropy_NT[chosen_NT],
+        entropies_K=entropy_NT.detach()[chosen_NT],
     )
 
 

@@ -35,5 +35,7 @@ def policy_loss(
         advantages_N[:, None].expand(mask_NT.shape),
         **params,
     )
-    total = get_reduction(reduction)(loss_NT, mask_NT, group_index_N, denominators, max_tokens)
+    total = get_reduction(reduction)(
+        loss_NT, mask_NT, denominators=denominators, group_index_N=group_index_N, max_tokens=max_tokens
+    )
     return LossOutput(total=total, parts={"policy": total.detach()})

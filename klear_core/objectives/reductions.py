@@ -4,8 +4,8 @@ Summed over the micro-batches of an optimizer step, each reduction gives the val
 of micro-batch means would be another objective.  Padded positions contribute nothing, whatever they hold.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -34,7 +34,23 @@ def step_denominators(response_lengths_N: Tensor, group_index_N: Tensor, *, num_
     )
 
 
-Reduction = Callable[[Tensor, Tensor, Tensor, Denominators, int], Tensor]
+class Reduction(Protocol):
+    """Mean of a field over tokens; each reduction uses those of the keywords that define it."""
+
+    __name__: str
+
+    def __call__(
+        self,
+        loss_NT: Tensor,
+        mask_NT: Tensor,
+        *,
+        denominators: Denominators,
+        group_index_N: Tensor,
+        max_tokens: int,
+    ) -> Tensor:
+        """Scalar with the gradient of ``loss_NT``."""
+        ...
+
 
 _TABLE: dict[str, Reduction] = {}
 
@@ -62,7 +78,7 @@ def get_reduction(name: str) -> Reduction:
 
 @reduction
 def token_mean(
-    loss_NT: Tensor, mask_NT: Tensor, group_index_N: Tensor, denominators: Denominators, max_tokens: int
+    loss_NT: Tensor, mask_NT: Tensor, *, denominators: Denominators, group_index_N: Tensor, max_tokens: int
 ) -> Tensor:
     """Sum over response tokens / tokens of the step (DAPO, arXiv 2503.14476 Eq. 8)."""
     return _masked(loss_NT, mask_NT).sum() / max(1, denominators.tokens)
@@ -70,7 +86,7 @@ def token_mean(
 
 @reduction
 def group_token_mean(
-    loss_NT: Tensor, mask_NT: Tensor, group_index_N: Tensor, denominators: Denominators, max_tokens: int
+    loss_NT: Tensor, mask_NT: Tensor, *, denominators: Denominators, group_index_N: Tensor, max_tokens: int
 ) -> Tensor:
     """Mean over groups of (sum over a group's tokens / its tokens): Klear Eq. 7, 11 and 13.
 
@@ -82,7 +98,7 @@ def group_token_mean(
 
 @reduction
 def sequence_mean(
-    loss_NT: Tensor, mask_NT: Tensor, group_index_N: Tensor, denominators: Denominators, max_tokens: int
+    loss_NT: Tensor, mask_NT: Tensor, *, denominators: Denominators, group_index_N: Tensor, max_tokens: int
 ) -> Tensor:
     """Mean over sequences of the mean over each sequence's tokens (GRPO, arXiv 2402.03300 Eq. 3).
 
@@ -94,7 +110,7 @@ def sequence_mean(
 
 @reduction
 def fixed_length(
-    loss_NT: Tensor, mask_NT: Tensor, group_index_N: Tensor, denominators: Denominators, max_tokens: int
+    loss_NT: Tensor, mask_NT: Tensor, *, denominators: Denominators, group_index_N: Tensor, max_tokens: int
 ) -> Tensor:
     """Sum over response tokens / (sequences x max_tokens): no weight depends on a length (arXiv 2503.20783)."""
     return _masked(loss_NT, mask_NT).sum() / (max(1, denominators.sequences) * max_tokens)

@@ -34,7 +34,7 @@ _LIMITS: dict[str, Limit] = {
     "beta_low": (lambda v: 0 <= v < math.inf, "finite and >= 0"),
     "beta_high": (lambda v: 0 <= v < math.inf, "finite and >= 0"),
     "weight_low": (lambda v: 0 <= v < math.inf, "finite and >= 0"),
-    "weight_high": (lambda v: v > 0, "> 0"),
+    "weight_high": (lambda v: v >= 0, "at least weight_low; infinity means no bound"),
 }
 
 
@@ -62,7 +62,7 @@ def get_surrogate(name: str) -> SurrogateFn:
     return _TABLE[name]
 
 
-def check_params(name: str, params: Mapping[str, Any]) -> dict[str, Any]:
+def check_params(name: str, params: Mapping[str, object]) -> dict[str, float | None]:
     """Check the settings of a surrogate against its signature and limits; ConfigError names the first that fails."""
     checked = check_against_signature(get_surrogate(name), params, where="objective.params", limits=_LIMITS)
     low, high = checked.get("weight_low"), checked.get("weight_high")
@@ -137,8 +137,12 @@ def cispo(
     """
     logprobs_NT, old_logprobs_NT, advantages_NT = _promote(logprobs_NT, old_logprobs_NT, advantages_NT)
     weights_NT = (logprobs_NT.detach() - old_logprobs_NT).exp().clamp(weight_low, weight_high)
-    # With weight_high = inf a weight may be infinite; where nothing is at stake it must not turn 0 x inf into NaN.
-    return -weights_NT.masked_fill(advantages_NT == 0, 0.0) * advantages_NT * logprobs_NT
+    weights_NT = weights_NT.masked_fill(advantages_NT == 0, 0.0)
+    # With weight_high = inf a weight may overflow.  Two finite factors carry it, so that log pi = 0 gives the value 0
+    # with an infinite gradient, where one infinite factor would give 0 x inf = NaN.
+    largest = torch.finfo(weights_NT.dtype).max
+    excess_NT = torch.ones_like(weights_NT).masked_fill(weights_NT.isinf(), largest)
+    return -advantages_NT * (logprobs_NT * weights_NT.clamp(max=largest) * excess_NT)
 
 
 def _clipped(

@@ -1,0 +1,239 @@
+"""The figures of a report: one panel per operating point, one colour per arm throughout."""
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from klear_core.runs.schema import CORNERS, REFERENCE_BAND
+from reports.analysis import Analysis
+from reports.load import RunData, SweepData
+from reports.tables import step_means
+
+# Okabe and Ito's palette: told apart by readers with any colour vision.
+_PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
+_MARKERS = "osD^vPX*"
+_STYLE = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.25}
+
+
+def write_figures(data: SweepData, analysis: Analysis, folder: Path) -> list[str]:
+    """Draw every figure that the data allow; returns the file names in the order of the report."""
+    matplotlib.use("Agg")
+    makers: dict[str, Callable[[SweepData, Analysis], Figure | None]] = {
+        "results.png": results_figure,
+        "curves.png": curves_figure,
+        "cost_curves.png": cost_curves_figure,
+        "corners.png": corners_figure,
+        "weights.png": weights_figure,
+    }
+    written = []
+    with matplotlib.rc_context(_STYLE):
+        for name, make in makers.items():
+            figure = make(data, analysis)
+            if figure is not None:
+                figure.savefig(folder / name, dpi=130, metadata={"Software": None})
+                written.append(name)
+    return written
+
+
+def results_figure(data: SweepData, analysis: Analysis) -> Figure | None:
+    """Every seed of every arm under the primary metric, with means, intervals, the start and the floor."""
+    points = list(data.plan.points)
+    if not any(cell.per_seed for cell in analysis.cells.values()):
+        return None
+    figure, axes = _panels(data, width=4.2, height=3.9)
+    for axis, point in zip(axes, points, strict=True):
+        arms = [t for t in data.plan.treatments if analysis.cells[point, t].planned]
+        seeds = sorted({seed for arm in arms for seed in analysis.cells[point, arm].per_seed})
+        for seed in seeds:
+            # A thin line joins the arms of a seed: pairing is what makes small differences readable.
+            known = [(k, analysis.cells[point, arm].per_seed.get(seed, math.nan)) for k, arm in enumerate(arms)]
+            axis.plot(*zip(*known, strict=True), color="0.8", linewidth=0.8, zorder=1)
+        for k, arm in enumerate(arms):
+            cell, colour = analysis.cells[point, arm], _colour(data, arm)
+            values = list(cell.per_seed.values())
+            axis.scatter([k] * len(values), values, s=22, color=colour, alpha=0.55, zorder=2, linewidths=0)
+            if cell.score.n:
+                error = cell.score.value - cell.score.low
+                bar = None if math.isnan(error) else error
+                axis.errorbar(k + 0.18, cell.score.value, yerr=bar, fmt="o", color=colour, capsize=4, zorder=3)
+        _reference_lines(axis, data, analysis)
+        baseline = data.plan.baseline
+        axis.set_xticks(range(len(arms)), [f"{a}\n(baseline)" if a == baseline else a for a in arms], fontsize=9)
+        axis.set_xlim(-0.5, len(arms) - 0.3)
+        axis.set_title(data.plan.points[point], fontsize=10)
+    axes[0].set_ylabel(f"{data.plan.primary.metric}, {data.plan.primary.split} questions")
+    axes[-1].legend(fontsize=8, frameon=False, loc="lower left")
+    return figure
+
+
+def _reference_lines(axis: Any, data: SweepData, analysis: Analysis) -> None:
+    if not math.isnan(analysis.start.value):
+        axis.axhline(analysis.start.value, color="0.35", linestyle="--", linewidth=1, label="after SFT")
+    if data.plan.floor is not None:
+        axis.axhline(data.plan.floor, color="0.35", linestyle=":", linewidth=1, label="best constant answer")
+
+
+def curves_figure(data: SweepData, analysis: Analysis) -> Figure | None:
+    """Learning curves with seed bands: validation, reward, entropy, length, tokens outside the band."""
+    rows = [
+        ("validation accuracy", _validation(data)),
+        ("training reward", _field("reward_mean")),
+        ("entropy (nats)", _field("entropy")),
+        ("response tokens", _field("response_tokens_mean")),
+        ("tokens outside band (%)", _field("band_fraction", 100)),
+    ]
+    return _curve_grid(data, rows, "step", "rollout step")
+
+
+def cost_curves_figure(data: SweepData, analysis: Analysis) -> Figure | None:
+    """Training reward against sampled tokens, updates and seconds: steps alone hide what they cost."""
+    if all(run.steps.empty or run.timings.empty for run in data.runs):
+        return None
+    points = list(data.plan.points)
+    figure, axes = _panels(data, width=4.2, height=7.5, rows=3, sharex=False)
+    for row, (column, label) in enumerate(
+        (("tokens", "response tokens sampled"), ("updates", "optimizer updates"), ("seconds", "training seconds"))
+    ):
+        for axis, point in zip(axes[row], points, strict=True):
+            for arm in data.plan.treatments:
+                _band(axis, _field("reward_mean"), data.at(point, arm), column, _colour(data, arm), arm)
+            axis.set_xlabel(label)
+            if row == 0:
+                axis.set_title(data.plan.points[point], fontsize=10)
+        axes[row][0].set_ylabel("training reward")
+    axes[0][-1].legend(fontsize=8, frameon=False, loc="lower right")
+    return figure
+
+
+Series = Callable[[RunData, str], pd.Series]
+
+
+def _curve_grid(data: SweepData, rows: Sequence[tuple[str, Series]], column: str, label: str) -> Figure | None:
+    if all(run.steps.empty for run in data.runs):
+        return None
+    points = list(data.plan.points)
+    figure, axes = _panels(data, width=4.2, height=2.1 * len(rows), rows=len(rows))
+    for k, (name, series) in enumerate(rows):
+        for axis, point in zip(axes[k], points, strict=True):
+            for arm in data.plan.treatments:
+                _band(axis, series, data.at(point, arm), column, _colour(data, arm), arm)
+            if k == 0:
+                axis.set_title(data.plan.points[point], fontsize=10)
+            if k == len(rows) - 1:
+                axis.set_xlabel(label)
+        axes[k][0].set_ylabel(name)
+    axes[0][-1].legend(fontsize=8, frameon=False, loc="lower right")
+    return figure
+
+
+def _band(axis: Any, series: Series, runs: Sequence[RunData], column: str, colour: str, label: str) -> None:
+    """Mean over seeds with the range that the seeds span."""
+    found = [curve for run in runs if len(curve := series(run, column))]
+    if not found:
+        return
+    # Runs of one arm differ in their tokens and seconds; their mean position at each step is the x of the curve.
+    width = min(len(curve) for curve in found)
+    x = np.mean([curve.index.to_numpy(dtype=float)[:width] for curve in found], axis=0)
+    values = np.array([curve.to_numpy(dtype=float)[:width] for curve in found])
+    # A collapsed run has steps without any token to measure; the others still show there.
+    shown = np.isfinite(values).any(axis=0)
+    x, values = x[shown], values[:, shown]
+    axis.plot(x, np.nanmean(values, axis=0), color=colour, label=label, linewidth=1.5)
+    axis.fill_between(x, np.nanmin(values, axis=0), np.nanmax(values, axis=0), color=colour, alpha=0.13, linewidth=0)
+
+
+def _field(name: str, scale: float = 1.0) -> Series:
+    def series(run: RunData, column: str) -> pd.Series:
+        if run.steps.empty:
+            return pd.Series(dtype=float)
+        frame = run.steps.copy()
+        if column == "seconds":
+            frame["seconds"] = run.timings[["rollout_s", "reward_s", "score_s", "update_s"]].sum(axis=1).cumsum()
+        return frame.set_index(column)[name].astype(float) * scale
+
+    return series
+
+
+def _validation(data: SweepData) -> Series:
+    """Accuracy on the validation questions, from the supervised start on."""
+
+    def series(run: RunData, column: str) -> pd.Series:
+        start = data.sft.get(run.planned.seed)
+        frames = [r.evaluations for r in (start, run) if r is not None and not r.evaluations.empty]
+        if run.evaluations.empty:
+            return pd.Series(dtype=float)
+        rows = pd.concat(frames)
+        rows = rows[(rows["split"] == "validation") & (rows["decoding"] == "t1.0")]
+        return rows.groupby("step")["correct"].mean().astype(float)
+
+    return series
+
+
+def corners_figure(data: SweepData, analysis: Analysis) -> Figure | None:
+    """Share of tokens and of used gradient in the four corners."""
+    points = list(data.plan.points)
+    means = {(p, t): step_means(data.at(p, t)) for p in points for t in data.plan.treatments}
+    if not any(means.values()):
+        return None
+    figure, axes = _panels(data, width=4.6, height=6.0, rows=2)
+    arms = list(data.plan.treatments)
+    labels = ["A>0\nr above", "A>0\nr below", "A<0\nr above", "A<0\nr below"]
+    for row, (what, name) in enumerate((("fraction", "tokens (%)"), ("mass", "gradient used (%)"))):
+        for axis, point in zip(axes[row], points, strict=True):
+            for k, arm in enumerate(arms):
+                if means[point, arm]:
+                    heights = [100 * means[point, arm][f"corner_{corner}_{what}"] for corner in CORNERS]
+                    x = np.arange(4) + (k - (len(arms) - 1) / 2) * 0.8 / len(arms)
+                    axis.bar(x, heights, width=0.8 / len(arms), color=_colour(data, arm), label=arm)
+            axis.set_xticks(range(4), labels, fontsize=9)
+            if row == 0:
+                axis.set_title(data.plan.points[point], fontsize=10)
+        axes[row][0].set_ylabel(name)
+    axes[0][0].legend(fontsize=8, frameon=False)
+    return figure
+
+
+def weights_figure(data: SweepData, analysis: Analysis) -> Figure | None:
+    """The gradient weight F(r, A) of every arm: the whole difference between the methods."""
+    if not data.weights:
+        return None
+    figure = Figure(figsize=(8.4, 3.4), layout="constrained")
+    axes = figure.subplots(1, 2, sharey=True)
+    ratios = data.weights["ratios"]
+    for axis, sign, title in ((axes[0], "positive", "A > 0"), (axes[1], "negative", "A < 0")):
+        axis.axvspan(*REFERENCE_BAND, color="0.93", zorder=0)
+        for k, (arm, curves) in enumerate(data.weights["weights"].items()):
+            offset = 0.006 * k  # arms that agree would hide each other
+            axis.plot(
+                ratios,
+                np.array(curves[sign]) + offset,
+                color=_colour(data, arm),
+                label=arm,
+                marker=_MARKERS[k % len(_MARKERS)],
+                markevery=(3 * k, 16),
+                markersize=4,
+                linewidth=1.3,
+            )
+        axis.set(title=title, xlabel="ratio r", xlim=(0, 2.2), ylim=(-0.05, 2.2))
+    axes[0].set_ylabel("gradient weight F(r, A)")
+    axes[0].legend(fontsize=8, frameon=False, loc="upper left")
+    return figure
+
+
+def _panels(data: SweepData, *, width: float, height: float, rows: int = 1, sharex: bool = True) -> tuple[Figure, Any]:
+    """A figure with one column per operating point; axes [points], or [rows][points] with several rows."""
+    columns = len(data.plan.points)
+    figure = Figure(figsize=(max(5.0, width * columns), height), layout="constrained")
+    axes = figure.subplots(rows, columns, sharey="row", sharex="row" if sharex else False, squeeze=False)
+    return figure, axes[0] if rows == 1 else axes
+
+
+def _colour(data: SweepData, treatment: str) -> str:
+    names = list(data.plan.treatments)
+    return _PALETTE[names.index(treatment) % len(_PALETTE)] if treatment in names else "0.5"

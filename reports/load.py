@@ -1,0 +1,99 @@
+"""Stored runs as typed frames; what is missing, failed or still running is listed, never dropped in silence."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from klear_core.errors import RunStoreError
+from klear_core.runs import schema, store
+from reports.stats import collapsed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunData:
+    """One planned run and whatever it left; frames are empty when there is nothing."""
+
+    planned: schema.PlannedRun
+    manifest: schema.Manifest | None
+    steps: pd.DataFrame
+    timings: pd.DataFrame
+    evaluations: pd.DataFrame
+    collapse: str  # why it counts as collapsed, "" when it does not
+
+    @property
+    def problem(self) -> str:
+        """Why the run is not complete, "" when it is done."""
+        if self.manifest is None:
+            return "not started"
+        if self.manifest.state == "done":
+            return ""
+        return f"{self.manifest.state}: {self.manifest.reason}" if self.manifest.reason else self.manifest.state
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepData:
+    """A plan with all its runs and the supervised checkpoints they started from, by seed."""
+
+    folder: Path
+    plan: schema.Plan
+    runs: list[RunData]
+    sft: dict[int, RunData]
+    weights: dict[str, Any]  # gradient_weights.json, {} when absent
+
+    def at(self, point: str, treatment: str) -> list[RunData]:
+        """The runs of one cell, by seed."""
+        cell = [run for run in self.runs if (run.planned.point, run.planned.treatment) == (point, treatment)]
+        return sorted(cell, key=lambda run: run.planned.seed)
+
+
+def load_sweep(runs_dir: Path, name: str) -> SweepData:
+    """Read a sweep; RunStoreError when it is unknown or its plan is broken."""
+    folder = runs_dir / name
+    if not (folder / schema.PLAN_FILE).is_file():
+        known = sorted(path.parent.name for path in runs_dir.glob(f"*/{schema.PLAN_FILE}"))
+        raise RunStoreError(f"there is no sweep {name!r} in {runs_dir}; found: {', '.join(known) or 'none'}")
+    plan = store.read_plan(folder)
+    sft: dict[int, RunData] = {}
+    for planned in plan.runs:
+        if planned.sft and planned.seed not in sft:
+            sft[planned.seed] = _load_run(planned, runs_dir / schema.SFT_STORE_DIR / planned.sft, math.nan)
+    runs = []
+    for planned in plan.runs:
+        start = sft.get(planned.seed)
+        runs.append(_load_run(planned, folder / planned.folder, _mean_length(start)))
+    weights_file = folder / schema.WEIGHTS_FILE
+    weights = store.read_json(weights_file) if weights_file.is_file() else {}
+    return SweepData(folder=folder, plan=plan, runs=runs, sft=sft, weights=weights)
+
+
+def _load_run(planned: schema.PlannedRun, folder: Path, sft_tokens: float) -> RunData:
+    manifest = store.read_manifest(folder) if (folder / schema.MANIFEST_FILE).is_file() else None
+    steps = _read_rows(folder / schema.STEPS_FILE)
+    reason = ""
+    if "zero_variance_groups" in steps:
+        tokens = list(steps["response_tokens_mean"])
+        reason = collapsed(list(steps["zero_variance_groups"]), tokens, sft_tokens)
+    path = folder / schema.EVAL_FILE
+    evaluations = store.read_table(path).to_pandas() if path.is_file() else pd.DataFrame(columns=[*schema.EVAL_COLUMNS])
+    return RunData(
+        planned=planned,
+        manifest=manifest,
+        steps=steps,
+        timings=_read_rows(folder / schema.TIMINGS_FILE),
+        evaluations=evaluations,
+        collapse=reason,
+    )
+
+
+def _read_rows(path: Path) -> pd.DataFrame:
+    return pd.DataFrame(list(store.read_jsonl(path))) if path.is_file() else pd.DataFrame()
+
+
+def _mean_length(start: RunData | None) -> float:
+    if start is None or start.evaluations.empty:
+        return math.nan
+    asked = start.evaluations[start.evaluations["split"] == "test"]
+    return float(asked["response_tokens"].mean())

@@ -1,0 +1,55 @@
+"""Provenance tables: where a report's numbers come from, and what was the same in every run."""
+
+from collections.abc import Callable
+
+import pandas as pd
+
+from klear_core.runs.schema import Manifest
+from reports.load import SweepData
+from reports.markdown import DASH, Table
+
+
+def provenance_table(data: SweepData) -> Table:
+    """One row a fact; a fact on which runs disagree lists every value and says so."""
+    manifests = [run.manifest for run in [*data.runs, *data.sft.values()] if run.manifest is not None]
+    started = sorted(manifest.started for manifest in manifests)
+    ended = sorted(manifest.ended for manifest in manifests if manifest.ended)
+    walls = [manifest.wall_s for manifest in manifests if manifest.wall_s is not None]
+    facts = [
+        ("command", data.plan.command),
+        ("commit", _agree(manifests, _commit)),
+        ("source hash", _agree(manifests, lambda m: m.provenance.source_hash[:16])),
+        ("data hash", _agree(manifests, lambda m: m.data_hash[:16])),
+        ("versions", _agree(manifests, lambda m: ", ".join(f"{k} {v}" for k, v in m.provenance.versions.items()))),
+        ("machine", _agree(manifests, lambda m: ", ".join(m.provenance.machine.values()))),
+        ("threads a run", _agree(manifests, lambda m: str(m.provenance.threads))),
+        ("runs", f"{sum(not run.problem for run in data.runs)} done of {len(data.runs)} planned"),
+        ("supervised checkpoints", str(len(data.sft))),
+        ("from", started[0] if started else DASH),
+        ("to", ended[-1] if ended else DASH),
+        ("seconds, summed over runs", f"{sum(walls):,.0f}" if walls else DASH),
+    ]
+    raw = pd.DataFrame(facts, columns=["what", "value"])
+    return Table(name="provenance", header=["what", "value"], rows=[list(fact) for fact in facts], raw=raw)
+
+
+def fixed_table(data: SweepData) -> Table:
+    """Every setting that is the same in all runs."""
+    rows = [[key, value] for key, value in sorted(data.plan.fixed.items())]
+    return Table(
+        name="fixed", header=["setting", "value"], rows=rows, raw=pd.DataFrame(rows, columns=["setting", "value"])
+    )
+
+
+def _commit(manifest: Manifest) -> str:
+    where = manifest.provenance
+    if not where.commit:
+        return "not in a git checkout"
+    return f"{where.commit}{' with uncommitted changes' if where.dirty else ', clean tree'}"
+
+
+def _agree(manifests: list[Manifest], read: Callable[[Manifest], str]) -> str:
+    values = list(dict.fromkeys(read(manifest) for manifest in manifests))
+    if not values:
+        return DASH
+    return values[0] if len(values) == 1 else f"RUNS DISAGREE: {'; '.join(values)}"

@@ -1,0 +1,160 @@
+"""Assembling report.md from tables, figures and the sentences that say what they show."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from klear_core.runs.store import make_folder, write_text
+from reports import sentences
+from reports.analysis import Analysis, analyse
+from reports.comparisons import spec_for
+from reports.figures import write_figures
+from reports.load import SweepData
+from reports.markdown import Table, number
+from reports.provenance import fixed_table, provenance_table
+from reports.tables import corner_table, cost_table, decoding_table, result_table, training_table, verdict_table
+
+_CAPTIONS = {
+    "results.png": "Every dot is a seed, grey lines join the arms of a seed; beside them mean and 95 % t interval.",
+    "curves.png": "Mean over seeds, shaded the range of the seeds.",
+    "cost_curves.png": "The same reward against what it cost.",
+    "corners.png": "Where tokens with an advantage left the reference band, and the share of the gradient from there.",
+    "weights.png": "The gradient weight of each objective; shaded the reference band. Curves are shifted a hair apart.",
+}
+
+
+def write_report(data: SweepData, folder: Path) -> Path:
+    """Write report.md, its figures and CSV tables into ``folder``; returns the path of report.md."""
+    make_folder(folder)
+    analysis = analyse(data)
+    figures = write_figures(data, analysis, folder)
+    writer = _Writer(data, analysis, folder, figures)
+    text = "\n".join(
+        part
+        for part in (
+            writer.opening(),
+            *[writer.point(point) for point in data.plan.points],
+            writer.decodings(),
+            writer.mechanism(),
+            writer.training(),
+            writer.failures(),
+            writer.provenance(),
+        )
+        if part
+    )
+    write_text(folder / "report.md", text)
+    return folder / "report.md"
+
+
+class _Writer:
+    """One method a section; every table that is shown is also written as CSV."""
+
+    def __init__(self, data: SweepData, analysis: Analysis, folder: Path, figures: list[str]) -> None:
+        self._data = data
+        self._analysis = analysis
+        self._folder = folder
+        self._figures = figures
+        self._spec = spec_for(data.plan.sweep)
+        self._files: list[str] = []
+
+    def opening(self) -> str:
+        """The question, the answer in words, and what the answer is not."""
+        plan = self._data.plan
+        lines = [f"# {plan.title}", "", self._spec.question, "", "## In short", ""]
+        lines += [f"- {sentence}" for sentence in sentences.answers(self._data, self._analysis)]
+        lines += ["", *[f"- {sentence}" for sentence in self._spec.scope], ""]
+        primary = plan.primary
+        lines.append(
+            f"Declared before the start: {primary.metric} on the {primary.split} questions under {primary.decoding}, "
+            f"at step {primary.step}; baseline {plan.baseline or 'none'}. "
+            + (f"Floor: {number(plan.floor)}, {plan.floor_note}." if plan.floor is not None else "")
+        )
+        lines += ["", self._figure("results.png"), "| arm | objective |", "| --- | --- |"]
+        lines += [f"| {name} | {text} |" for name, text in plan.treatments.items()]
+        return "\n".join(lines) + "\n"
+
+    def point(self, point: str) -> str:
+        """Verdicts and scores of one operating point; points are never pooled."""
+        plan, analysis = self._data.plan, self._analysis
+        lines = [f"## Results at {plan.points[point]}", ""]
+        if plan.baseline is None:
+            lines.append("No baseline is declared among these arms, so nothing is compared.")
+        else:
+            lines += [
+                sentences.detectable(analysis, point),
+                "",
+                self._table(verdict_table(analysis, point)),
+                "Deciding: paired t over seeds, scope these questions; verdicts after Holm over all arms and operating "
+                "points of the sweep. Beside it: a two-way bootstrap over seeds and questions, scope questions like "
+                "these, too narrow below 10 seeds to decide; the exact sign-flip p cannot fall below its floor.",
+            ]
+        lines += ["", self._table(result_table(self._data, analysis, point))]
+        if plan.floor is not None:
+            lines.append(f"Floor of a constant answer: {number(plan.floor)}.")
+        return "\n".join(lines) + "\n"
+
+    def decodings(self) -> str:
+        """Whether the conclusion depends on the temperature of the evaluation."""
+        if not self._analysis.versus:
+            return ""
+        lines = ["## Does the conclusion depend on the evaluation temperature?", ""]
+        lines.append(sentences.temperature(self._data, self._analysis))
+        lines.append("Sampling at temperature 1 rewards low entropy, which is what clipping changes.")
+        for point, told in self._data.plan.points.items():
+            lines += ["", f"{told}, arm minus {self._data.plan.baseline}, with Holm's verdict:", ""]
+            lines.append(self._table(decoding_table(self._analysis, point)))
+        return "\n".join(lines) + "\n"
+
+    def mechanism(self) -> str:
+        """What clipping did."""
+        lines = ["## What clipping did", "", self._spec.mechanism, ""]
+        lines.append(
+            "The reference band is [0.8, 1.28] for every arm; updates after the first of each step are counted."
+        )
+        lines += ["", *self._per_point(corner_table), sentences.entropy_of_clipped(self._data), ""]
+        lines += [self._figure("corners.png"), self._figure("weights.png")]
+        return "\n".join(lines) + "\n"
+
+    def training(self) -> str:
+        """Curves, the state at the end of training, and cost."""
+        lines = ["## How training went", "", *self._per_point(training_table), self._figure("curves.png")]
+        lines += ["## What it cost", "", *self._per_point(cost_table), self._figure("cost_curves.png")]
+        return "\n".join(lines) + "\n"
+
+    def failures(self) -> str:
+        """Every run that is not done, and why."""
+        lines = ["## What failed, and why", ""]
+        broken = [run for run in [*self._data.sft.values(), *self._data.runs] if run.problem]
+        if not broken:
+            lines.append(f"Nothing: all {len(self._data.runs)} runs are done.")
+        for run in broken:
+            supervised = any(run is other for other in self._data.sft.values())
+            name = "supervised start" if supervised else run.planned.arm
+            lines.append(f"- {name}, seed {run.planned.seed}: {run.problem}")
+        return "\n".join(lines) + "\n"
+
+    def provenance(self) -> str:
+        """Where the numbers come from, what was held fixed, and how to compute them again."""
+        plan = self._data.plan
+        lines = ["## Provenance", "", self._table(provenance_table(self._data))]
+        lines += ["### Held fixed", "", self._table(fixed_table(self._data)), "### Computing it again", ""]
+        lines.append(f"`python -m reports {plan.sweep}` rebuilds this page from the stored rows.")
+        lines.append("Every table is beside it as CSV: " + ", ".join(f"`{name}.csv`" for name in self._files) + ".")
+        return "\n".join(lines) + "\n"
+
+    def _per_point(self, make: Callable[[SweepData, str], Table]) -> list[str]:
+        parts = []
+        for point, told in self._data.plan.points.items():
+            table = make(self._data, point)
+            if table.rows:
+                parts += [f"{told}:", "", self._table(table)]
+        return parts
+
+    def _table(self, table: Table) -> str:
+        if not table.rows:
+            return ""
+        table.write_csv(self._folder)
+        self._files.append(table.name)
+        return table.markdown()
+
+    def _figure(self, name: str) -> str:
+        return f"![{_CAPTIONS[name]}]({name})\n\n{_CAPTIONS[name]}\n" if name in self._figures else ""

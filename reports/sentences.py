@@ -1,0 +1,104 @@
+"""Sentences that say what the numbers of a report show, and no more than they show."""
+
+import math
+
+from reports.analysis import Analysis, Versus
+from reports.load import SweepData
+from reports.markdown import interval, number
+from reports.tables import arm_name, step_means
+
+
+def answers(data: SweepData, analysis: Analysis) -> list[str]:
+    """The answer at every operating point, one sentence or two each."""
+    return [_answer(data, analysis, point) for point in data.plan.points]
+
+
+def _answer(data: SweepData, analysis: Analysis, point: str) -> str:
+    where = f"At {data.plan.points[point]}"
+    if point in analysis.unranked:
+        return f"{where} the objectives are not ranked: {analysis.unranked[point]}."
+    versus = [row for row in analysis.versus if row.point == point]
+    told = [f"{row.treatment} is {row.verdict} than {data.plan.baseline} by {_gap(row)}" for row in _decided(versus)]
+    open_ = [f"{row.treatment} {_gap(row)}" for row in versus if row.verdict == "not resolved"]
+    if not versus:
+        text = f"{where} nothing is compared"
+    elif all(row.verdict == "no verdict" for row in versus):
+        text = f"{where} there is no verdict: one seed gives no training-variance estimate"
+    else:
+        if open_:
+            told.append(f"not resolved against {data.plan.baseline}: {', '.join(open_)}")
+        text = f"{where} {'; '.join(told)}"
+    return f"{text}.{_collapse(data, analysis, point)}{_best_gain(data, analysis, point)}"
+
+
+def _decided(versus: list[Versus]) -> list[Versus]:
+    return [row for row in versus if row.verdict in ("better", "worse")]
+
+
+def _gap(row: Versus) -> str:
+    return interval(row.comparison.difference, "+.3f")
+
+
+def _collapse(data: SweepData, analysis: Analysis, point: str) -> str:
+    cells = [analysis.cells[point, treatment] for treatment in data.plan.treatments]
+    told = [f"{cell.treatment} {cell.collapsed} of {cell.planned}" for cell in cells if cell.collapsed]
+    return f" Collapsed runs: {', '.join(told)}." if told else ""
+
+
+def _best_gain(data: SweepData, analysis: Analysis, point: str) -> str:
+    cells = [
+        analysis.cells[point, t] for t in data.plan.treatments if not math.isnan(analysis.cells[point, t].gain.value)
+    ]
+    if not cells:
+        return ""
+    best = max(cells, key=lambda cell: cell.gain.value)
+    return f" The highest mean, {best.treatment}, gains {interval(best.gain, '+.3f')} over the supervised start."
+
+
+def detectable(analysis: Analysis, point: str) -> str:
+    """The minimum detectable effect above a table."""
+    known = [
+        (row.treatment, row.comparison.mde)
+        for row in analysis.versus
+        if row.point == point and not math.isnan(row.comparison.mde)
+    ]
+    if not known:
+        return "Minimum detectable effect: unknown, as one seed gives no training-variance estimate."
+    listed = ", ".join(f"{name} {number(value)}" for name, value in known)
+    return f"Minimum detectable effect at 80 % power, 5 % level and this many seeds, before Holm: {listed}."
+
+
+def temperature(data: SweepData, analysis: Analysis) -> str:
+    """Whether a verdict, or the sign of a resolved difference, changes with the decoding."""
+    primary = data.plan.primary.decoding
+    changed = []
+    for row in analysis.versus:
+        for decoding, others in analysis.by_decoding.items():
+            (other,) = [o for o in others if (o.point, o.treatment) == (row.point, row.treatment)]
+            if other.verdict != row.verdict and "no verdict" not in (other.verdict, row.verdict):
+                name = arm_name(row.treatment, row.point)
+                changed.append(f"{name} is {row.verdict} under {primary} and {other.verdict} under {decoding}")
+    if all(row.verdict == "no verdict" for row in analysis.versus):
+        return "There is no verdict that could change: one seed gives no training-variance estimate."
+    if not changed:
+        return "No verdict changes with the decoding."
+    return f"**The conclusion changes with the decoding**: {'; '.join(changed)}."
+
+
+def entropy_of_clipped(data: SweepData) -> str:
+    """Whether tokens outside the band have a higher sampling entropy than those inside, as the paper says."""
+    pairs = []
+    for point in data.plan.points:
+        for treatment in data.plan.treatments:
+            means = step_means(data.at(point, treatment))
+            if means and not math.isnan(means["entropy_outside"]):
+                pairs.append((arm_name(treatment, point), means["entropy_inside"], means["entropy_outside"]))
+    if not pairs:
+        return "No token left the band, so whether clipped tokens have high entropy cannot be seen."
+    higher = sum(outside > inside for _, inside, outside in pairs)
+    low = min(outside / inside for _, inside, outside in pairs)
+    high = max(outside / inside for _, inside, outside in pairs)
+    return (
+        f"Clipped tokens are high-entropy tokens (arXiv 2508.07629, Section 3): tokens outside the band have a higher "
+        f"sampling entropy than those inside in {higher} of {len(pairs)} arms, {low:.1f} to {high:.1f} times as high."
+    )
