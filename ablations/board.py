@@ -3,6 +3,7 @@
 import math
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -138,6 +139,7 @@ class PlainBoard:
     def __init__(self, tally: Tally) -> None:
         self._tally = tally
         self._last = time.monotonic()
+        self._last_seen: dict[str, Mapping[str, float]] = {}
 
     def say(self, line: str) -> None:
         """Show one line that stays."""
@@ -151,12 +153,12 @@ class PlainBoard:
     def progress(self, job: Job, progress: Progress) -> None:
         """A child has finished a step."""
         self._tally.step(job, progress)
+        self._last_seen[job.run_id] = progress.metrics
 
     def ended(self, job: Job, reason: str) -> None:
         """A child has ended, with the reason when it failed."""
         self._tally.end(job, reason)
-        arm = self._tally.arms[arm_of(job)]
-        told = f"failed: {reason}" if reason else f"done{_told(arm)}"
+        told = f"failed: {reason}" if reason else f"done{_told(self._last_seen.pop(job.run_id, {}))}"
         self.say(f"{arm_of(job)} seed {job.config.seed} {told} [ETA {_duration(self._tally.eta_s())}]")
 
     def refresh(self) -> None:
@@ -166,7 +168,9 @@ class PlainBoard:
         self._last = time.monotonic()
         for name, arm in self._tally.arms.items():
             if arm.running:
-                self.say(f"{name} step {arm.step}/{arm.total}{_told(arm)} [ETA {_duration(self._tally.eta_s())}]")
+                self.say(
+                    f"{name} step {arm.step}/{arm.total}{_told(arm.metrics)} [ETA {_duration(self._tally.eta_s())}]"
+                )
 
     def close(self) -> None:
         """Nothing to clean up."""
@@ -175,10 +179,10 @@ class PlainBoard:
 class LiveBoard:
     """A table of arms that is redrawn in place."""
 
-    def __init__(self, tally: Tally, title: str) -> None:
+    def __init__(self, tally: Tally, title: str, console: Console | None = None) -> None:
         self._tally = tally
         self._title = title
-        self._console = Console()
+        self._console = console or Console()
         self._live = Live(self._table(), console=self._console, refresh_per_second=4, transient=False)
         self._live.start()
 
@@ -214,20 +218,20 @@ class LiveBoard:
         for name, arm in self._tally.arms.items():
             runs = f"{arm.done}/{arm.planned}" + (f" ({arm.failed} failed)" if arm.failed else "")
             step = f"{arm.step}/{arm.total}" if arm.total else ""
-            table.add_row(name, arm.state, runs, step, *_cells(arm))
+            table.add_row(name, arm.state, runs, step, *_cells(arm.metrics))
         return table
 
 
-def _cells(arm: _Arm) -> tuple[str, str, str]:
+def _cells(metrics: Mapping[str, float]) -> tuple[str, str, str]:
     def cell(key: str, form: str) -> str:
-        value = arm.metrics.get(key, math.nan)
+        value = metrics.get(key, math.nan)
         return "" if math.isnan(value) else format(value, form)
 
     return cell("reward_mean", ".3f"), cell("entropy", ".3f"), cell("band_fraction", ".2%")
 
 
-def _told(arm: _Arm) -> str:
-    cells = zip(("reward", "entropy", "outside band"), _cells(arm), strict=True)
+def _told(metrics: Mapping[str, float]) -> str:
+    cells = zip(("reward", "entropy", "outside band"), _cells(metrics), strict=True)
     told = ", ".join(f"{name} {cell}" for name, cell in cells if cell)
     return f": {told}" if told else ""
 

@@ -47,16 +47,20 @@ def compose(arguments: list[str]) -> list[RunConfig]:
     from omegaconf.errors import OmegaConfBaseException
 
     ConfigStore.instance().store(name="schema", node=_mutable(RunConfig))
-    configs: list[RunConfig] = []
+    composed: list[dict[str, Any]] = []
 
     def collect(config: DictConfig) -> None:
+        # Checked after Hydra has returned: it prints lines of its own about an error inside a job.
         plain = OmegaConf.to_container(config, resolve=True)
         assert isinstance(plain, dict)
-        configs.append(build(RunConfig, {str(key): value for key, value in plain.items()}))
+        composed.append({str(key): value for key, value in plain.items()})
 
     with tempfile.TemporaryDirectory() as scratch:
         # Hydra writes a multirun.yaml of its own; the plan and the runs' config.yaml say more.
-        command = [sys.argv[0], *arguments, f"hydra.sweep.dir={scratch}"]
+        # The flag repeats the config's hydra.mode: without it Hydra hides an error of composition behind another one.
+        # Hydra's own flags, such as --cfg job, do not go with it.
+        flags = [] if any(argument.startswith("-") for argument in arguments) else ["--multirun"]
+        command = [sys.argv[0], *flags, *arguments, f"hydra.sweep.dir={scratch}"]
         entry: Callable[[], Any] = hydra.main(version_base="1.3", config_path=str(_SWEEPS), config_name="config")(
             collect
         )
@@ -67,7 +71,7 @@ def compose(arguments: list[str]) -> list[RunConfig]:
             raise ConfigError(_one_line(error)) from None
         finally:
             sys.argv = kept
-    return configs
+    return [build(RunConfig, plain) for plain in composed]
 
 
 def _mutable(kind: type[Any]) -> type[Any]:

@@ -85,7 +85,8 @@ def _recorded(job: Job) -> Iterator[WandbSink]:
         name=f"{arm}-s{job.config.seed}",
         group=job.config.sweep.name,
         job_type=job.stage,
-        config=to_plain(job.config) | {"sweep": job.config.sweep.name, "arm": arm, "seed": job.config.seed},
+        config={key: value for key, value in to_plain(job.config).items() if key not in ("launch", "wandb")}
+        | {"sweep": job.config.sweep.name, "arm": arm, "seed": job.config.seed},
     )
     state, reason = "failed", ""
     try:

@@ -99,6 +99,7 @@ def entropy_of_clipped(data: SweepData) -> str:
     low = min(outside / inside for _, inside, outside in pairs)
     high = max(outside / inside for _, inside, outside in pairs)
     return (
-        f"Clipped tokens are high-entropy tokens (arXiv 2508.07629, Section 3): tokens outside the band have a higher "
-        f"sampling entropy than those inside in {higher} of {len(pairs)} arms, {low:.1f} to {high:.1f} times as high."
+        f"The paper holds that clipped tokens are high-entropy ones (arXiv 2508.07629). Here tokens outside the band "
+        f"have a higher mean sampling entropy than those inside in {higher} of {len(pairs)} arms: {low:.1f} to "
+        f"{high:.1f} times as high."
     )

@@ -184,8 +184,7 @@ def _sample(logits_NV: Tensor, temperature: float, top_p: float, draws_N: Tensor
     """Choose a token a row by inverting the cumulative distribution at ``draws_N``; greedily without draws."""
     all_logprobs_NV = torch.log_softmax(logits_NV.float() / (temperature or 1.0), dim=-1)
     probs_NV = all_logprobs_NV.exp()
-    # 0 * -inf is NaN where a logit is -inf; such a token adds nothing to the entropy.
-    entropies_N = -(probs_NV * all_logprobs_NV).nan_to_num(nan=0.0).sum(-1)
+    entropies_N = torch.special.entr(probs_NV).sum(-1)
     if draws_N is None:
         tokens_N = all_logprobs_NV.argmax(-1)
     else:

@@ -38,7 +38,7 @@ def _key_in_netrc() -> bool:
     """Whether an earlier ``wandb login`` left a key; asking wandb itself would warn, or prompt."""
     host = urlsplit(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
     try:
-        return netrc.netrc().authenticators(host) is not None
+        return netrc.netrc(os.environ.get("NETRC")).authenticators(host) is not None
     except (OSError, netrc.NetrcParseError):
         return False
 
@@ -80,6 +80,7 @@ class WandbSink:
                     x_disable_meta=True,
                     x_disable_stats=True,
                     console="off",
+                    host="",
                     silent=True,
                 ),
             )

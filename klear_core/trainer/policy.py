@@ -58,6 +58,5 @@ def score(
     logprobs_NT = all_logprobs_NTV.gather(-1, token_ids_NL[:, num_prompt:, None]).squeeze(-1)
     entropy_NT = None
     if entropy:
-        detached_NTV = all_logprobs_NTV.detach()
-        entropy_NT = -(detached_NTV.exp() * detached_NTV).nan_to_num(nan=0.0).sum(-1)
+        entropy_NT = torch.special.entr(all_logprobs_NTV.detach().exp()).sum(-1)
     return TokenScores(logprobs_NT=logprobs_NT, entropy_NT=entropy_NT)

@@ -29,7 +29,7 @@ from klear_core.trainer.policy import score
 
 
 class DivergedError(HarnessError):
-    """A loss or a gradient stopped being finite: an outcome of the run, not a bug."""
+    """A loss, a gradient or the policy itself stopped being finite: an outcome of the run, not a bug."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -287,6 +287,6 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def _check_finite(metrics: Mapping[str, Any]) -> None:
-    for name in ("loss", "grad_norm_max"):
+    for name in ("loss", "grad_norm_max", "entropy"):
         if not math.isfinite(metrics[name]):
             raise DivergedError(f"diverged at step {metrics['step']}: {name} is {metrics[name]}")

@@ -1,9 +1,11 @@
+"""Advantage estimators against the statistics module, and what they are invariant to."""
+
 import math
 import statistics
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from klear_core.advantages import advantage, advantage_names, check_params, get_advantage
@@ -37,6 +39,7 @@ def test_every_estimator_has_a_reference_here():
 
 
 @all_cases
+@settings(deadline=None)
 @given(
     groups=st.lists(
         st.lists(st.tuples(st.sampled_from([0.0, 0.25, 0.5, 1.0, -1.0]), st.booleans()), min_size=5, max_size=5),
@@ -84,9 +87,7 @@ def test_a_shift_of_all_rewards_changes_nothing(name, params):
 @pytest.mark.parametrize("ddof", [0, 1])
 def test_grpo_ignores_the_scale_of_rewards(ddof):
     rewards = torch.tensor([[1.0, 0.0, 0.0, 0.5]], dtype=torch.float64)
-    torch.testing.assert_close(
-        estimate("grpo", {"ddof": ddof}, rewards * 7), estimate("grpo", {"ddof": ddof}, rewards)
-    )
+    torch.testing.assert_close(estimate("grpo", {"ddof": ddof}, rewards * 7), estimate("grpo", {"ddof": ddof}, rewards))
 
 
 def test_ddof_changes_advantages_of_eight_by_the_known_factor():
@@ -109,6 +110,19 @@ def test_the_type_of_the_rewards_is_kept():
     assert get_advantage("grpo")(rewards, rewards >= 0, ddof=0).dtype == torch.float32
 
 
+@all_cases
+def test_a_valid_reward_that_is_no_number_shows_instead_of_becoming_zero(name, params):
+    found = estimate(name, params, [[1.0, math.nan, 0.0], [1.0, 0.5, 0.0]])
+    assert found[0].isnan().all()
+    assert found[1].isfinite().all()
+
+
+@all_cases
+def test_whole_number_rewards_are_refused_rather_than_cut(name, params):
+    with pytest.raises(ValueError, match="whole numbers"):
+        get_advantage(name)(torch.tensor([[1, 0]]), torch.ones(1, 2, dtype=torch.bool), **params)
+
+
 def test_wrong_shapes_names_and_settings_are_refused():
     with pytest.raises(ValueError, match="must share"):
         get_advantage("rloo")(torch.zeros(2, 3), torch.ones(2, 4, dtype=torch.bool))
@@ -116,6 +130,9 @@ def test_wrong_shapes_names_and_settings_are_refused():
         get_advantage("gae")
     with pytest.raises(ConfigError, match="ddof is 2; allowed: 0 or 1"):
         check_params("grpo", {"ddof": 2})
+    for value in (True, 1.0, "1", None):
+        with pytest.raises(ConfigError, match="a number of type int"):
+            check_params("grpo", {"ddof": value})
     with pytest.raises(ConfigError, match="ddof is missing"):
         check_params("grpo", {})
     with pytest.raises(ValueError, match="twice"):

@@ -1,14 +1,24 @@
+"""What clipping did, against loops over tokens in plain floats."""
+
+import dataclasses
 import math
 
 import pytest
 import torch
 
-from klear_core.objectives.diagnostics import REFERENCE_BAND, gradient_weight, step_diagnostics, update_record
+from klear_core.objectives.diagnostics import (
+    REFERENCE_BAND,
+    UpdateRecord,
+    gradient_weight,
+    step_diagnostics,
+    update_record,
+)
 from klear_core.objectives.surrogates import get_surrogate
 from klear_core.runs import schema
 
 PPO = ("ppo_clip", {"clip_low": 0.2, "clip_high": 0.28, "dual_clip": None})
 CISPO = ("cispo", {"weight_low": 0.8, "weight_high": 1.28})
+GPPO = ("gppo", {"clip_low": 0.2, "clip_high": 0.28, "beta_low": 0.5, "beta_high": 1.0, "dual_clip": 1.5})
 
 
 def make_update(seed=0, N=10, T=7):
@@ -51,7 +61,19 @@ def ppo_f(r, a):
     return 0.0 if (a > 0 and r > 1.28) or (a < 0 and r < 0.8) else r
 
 
-@pytest.mark.parametrize(("objective", "f"), [(PPO, ppo_f), (CISPO, lambda r, a: min(max(r, 0.8), 1.28))])
+def gppo_f(r, a):
+    if a > 0 and r > 1.28:
+        return 1.28
+    if a < 0 and r < 0.8:
+        return 0.4
+    return 0.0 if a < 0 and r > 1.5 else r
+
+
+def cispo_f(r, a):
+    return min(max(r, 0.8), 1.28)
+
+
+@pytest.mark.parametrize(("objective", "f"), [(PPO, ppo_f), (GPPO, gppo_f), (CISPO, cispo_f)])
 def test_corners_masses_and_entropies_match_a_loop_over_tokens(objective, f):
     updates = [make_update(0), make_update(1), make_update(2)]
     found = step_diagnostics([record_of(update, objective) for update in updates])
@@ -92,25 +114,58 @@ def test_equal_policies_have_full_effective_sample_size_and_empty_corners():
     assert (found["ratio_p01"], found["ratio_p99"]) == (1.0, 1.0)
 
 
-def test_a_ratio_at_a_bound_of_the_band_is_inside():
-    ratios = torch.tensor([[0.8, 1.28, 0.7999, 1.2801]], dtype=torch.float64)
-    update = {
-        "logprobs": ratios.log(),
-        "old": torch.zeros_like(ratios),
-        "advantages": torch.tensor([1.0]),
-        "mask": torch.ones_like(ratios, dtype=torch.bool),
-        "entropy": torch.zeros_like(ratios),
-    }
-    # exp(log x) may round across a bound; put the ratios there exactly.
-    exact = (ratios.log().exp()[0, :2] == ratios[0, :2]).all()
-    found = step_diagnostics([record_of(update, PPO)])
-    assert found["band_fraction"] in ((0.5,) if exact else (0.5, 0.75, 1.0))
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_ratio_at_a_bound_of_the_band_is_inside(dtype):
+    # Ratios are set directly, since exp(log r) may round across a bound.
+    bounds_K = torch.tensor(REFERENCE_BAND, dtype=dtype)
+    outward_K = torch.nextafter(bounds_K, torch.tensor([-math.inf, math.inf], dtype=dtype))
+    for ratios_K, outside in ((bounds_K, 0.0), (outward_K, 1.0)):
+        ones_K = torch.ones_like(ratios_K)
+        record = UpdateRecord(
+            ratios_K=ratios_K, advantages_K=ones_K, used_K=ones_K, unclipped_K=ones_K, entropies_K=ones_K
+        )
+        assert step_diagnostics([record])["band_fraction"] == outside
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_ratios_are_computed_in_single(dtype):
+    update = make_update()
+    half = update | {key: update[key].to(dtype) for key in ("logprobs", "old")}
+    single = half | {key: half[key].float() for key in ("logprobs", "old")}
+    for name in ("ratios_K", "used_K", "unclipped_K"):
+        assert torch.equal(getattr(record_of(half, PPO), name), getattr(record_of(single, PPO), name))
+
+
+def test_records_carry_no_gradient_and_leave_the_inputs_alone():
+    update = make_update()
+    leaf = update["logprobs"].clone().requires_grad_()
+    record = record_of(update | {"logprobs": leaf * 1.0}, PPO)
+    assert not any(getattr(record, field.name).requires_grad for field in dataclasses.fields(UpdateRecord))
+    assert leaf.grad is None
+
+
+def test_gradients_are_taken_even_where_the_caller_switched_them_off():
+    with torch.no_grad():
+        found = step_diagnostics([record_of(make_update(), PPO)])
+    assert found == step_diagnostics([record_of(make_update(), PPO)])
+
+
+def test_padding_reaches_no_diagnostic_whatever_it_holds():
+    update = make_update()
+    dirty = dict(update)
+    for key in ("logprobs", "old", "entropy"):
+        dirty[key] = update[key].masked_fill(~update["mask"], math.nan)
+    assert step_diagnostics([record_of(dirty, CISPO)]) == step_diagnostics([record_of(update, CISPO)])
 
 
 def test_nothing_to_measure_is_nan_and_names_are_those_of_the_records():
     found = step_diagnostics([])
     assert all(math.isnan(value) for value in found.values())
     assert set(found) <= set(schema.STEP_FIELDS)
+    promised = [
+        name for name in schema.STEP_FIELDS if name.startswith(("band_", "corner_", "entropy_", "ess", "ratio_"))
+    ]
+    assert set(promised) == set(found)
     still = make_update()
     zero = step_diagnostics([record_of(still | {"advantages": torch.zeros(10)}, PPO)])
     assert all(math.isnan(value) for value in zero.values())

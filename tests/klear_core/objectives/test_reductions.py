@@ -53,6 +53,11 @@ def counts(batch):
     return step_denominators(batch["mask"].sum(1), batch["groups"], num_groups=P)
 
 
+def reduce(name, loss, part, denominators):
+    keywords = {"denominators": denominators, "group_index_N": part["groups"], "max_tokens": CAP}
+    return get_reduction(name)(loss, part["mask"], **keywords)
+
+
 def loss_and_gradient(batch, pieces, objective, name):
     """Summed over micro-batches of rows, under the denominators of the whole step."""
     leaf = batch["logprobs"].clone().requires_grad_()
@@ -89,7 +94,7 @@ def reference(loss, mask, groups, name):
 def test_each_reduction_matches_its_loop(name):
     batch = make_batch()
     loss = torch.randn(P * G, T, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-    found = get_reduction(name)(loss, batch["mask"], batch["groups"], counts(batch), CAP)
+    found = reduce(name, loss, batch, counts(batch))
     assert math.isclose(found.item(), reference(loss, batch["mask"], batch["groups"], name), rel_tol=1e-12)
 
 
@@ -126,18 +131,40 @@ def test_padding_changes_nothing_whatever_it_holds(name, objective, filler):
 def test_a_mean_of_micro_batch_means_would_be_another_objective():
     batch = make_batch()
     loss = torch.randn(P * G, T, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-    whole = get_reduction("token_mean")(loss, batch["mask"], batch["groups"], counts(batch), CAP)
+    whole = reduce("token_mean", loss, batch, counts(batch))
     halves = []
     for rows in torch.arange(P * G).split(P * G // 2):
         part = {key: value[rows] for key, value in batch.items()}
-        halves.append(get_reduction("token_mean")(loss[rows], part["mask"], part["groups"], counts(part), CAP))
+        halves.append(reduce("token_mean", loss[rows], part, counts(part)))
     assert abs(sum(halves) / 2 - whole) > 1e-4
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("token_mean", 1.0), ("group_token_mean", 2 / 3), ("sequence_mean", 2 / 3), ("fixed_length", 5 / (3 * CAP))],
+)
+def test_rows_without_tokens_add_nothing_but_count_as_sequences_and_groups(name, expected):
+    part = {"mask": torch.tensor([[True, True, True], [True, True, False], [False] * 3]), "groups": torch.arange(3)}
+    denominators = step_denominators(part["mask"].sum(1), part["groups"], num_groups=3)
+    assert (denominators.sequences, denominators.groups) == (3, 3)
+    assert reduce(name, torch.ones(3, 3, dtype=torch.float64), part, denominators).item() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("name", reduction_names())
+def test_a_step_without_any_token_has_loss_zero(name):
+    part = {"mask": torch.zeros(2, 3, dtype=torch.bool), "groups": torch.tensor([0, 0])}
+    for rows in (2, 0):
+        some = {key: value[:rows] for key, value in part.items()}
+        denominators = step_denominators(some["mask"].sum(1), some["groups"], num_groups=1)
+        assert reduce(name, torch.full((rows, 3), math.nan), some, denominators).item() == 0.0
 
 
 def test_groups_without_rows_are_not_counted():
     denominators = step_denominators(torch.tensor([3, 4]), torch.tensor([0, 2]), num_groups=4)
     assert (denominators.tokens, denominators.sequences, denominators.groups) == (7, 2, 2)
     assert denominators.group_tokens_P.tolist() == [3, 0, 4, 0]
+    part = {"mask": torch.tensor([[True] * 3 + [False], [True] * 4]), "groups": torch.tensor([0, 2])}
+    assert reduce("group_token_mean", torch.ones(2, 4), part, denominators).item() == 1.0
 
 
 def test_names_are_unique_and_unknown_ones_are_refused():

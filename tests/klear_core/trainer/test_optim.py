@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import pytest
@@ -45,7 +46,7 @@ def test_the_cosine_ends_at_zero():
     assert rates[2] == pytest.approx(0.1)
     assert rates[6] == pytest.approx(0.05)
     assert rates[10] == pytest.approx(0.0, abs=1e-12)
-    assert all(a >= b for a, b in zip(rates[2:], rates[3:], strict=False))
+    assert all(a >= b for a, b in itertools.pairwise(rates[2:]))
 
 
 def test_an_update_without_a_gradient_still_moves_by_momentum():

@@ -58,5 +58,5 @@ def test_a_checkpoint_round_trips_and_loads_with_nothing_of_ours(model, tokenize
 def test_a_missing_or_empty_checkpoint_folder_is_refused(tmp_path):
     with pytest.raises(DataError, match="does not exist"):
         load_checkpoint(tmp_path / "nowhere")
-    with pytest.raises(DataError, match="holds no config.json"):
+    with pytest.raises(DataError, match=r"holds no config\.json"):
         load_checkpoint(tmp_path)

@@ -1,0 +1,49 @@
+"""Every YAML composes, is valid, and is accounted for."""
+
+from pathlib import Path
+
+import pytest
+
+from ablations.plan import make_plan
+from ablations.run import compose
+from reports.comparisons import SPECS
+
+ROOT = Path(__file__).resolve().parents[2]
+SWEEPS = ROOT / "sweeps"
+
+
+def names(group):
+    return sorted(path.stem for path in (SWEEPS / group).glob("*.yaml"))
+
+
+CHOICES = [(group.name, name) for group in sorted(SWEEPS.iterdir()) if group.is_dir() for name in names(group.name)]
+
+
+@pytest.mark.parametrize(("group", "name"), CHOICES, ids=lambda value: str(value))
+def test_every_choice_composes_into_a_plan(group, name):
+    prefix = "+" if group == "sweep" else ""
+    assert make_plan(compose([f"{prefix}{group}={name}"])).plan.runs
+
+
+def test_every_sweep_has_a_report_spec_and_every_spec_a_sweep():
+    assert set(names("sweep")) == set(SPECS)
+
+
+@pytest.mark.parametrize("name", names("objective"))
+def test_an_objective_file_is_named_like_its_arm_and_indexed_with_its_source(name, make_config):
+    assert make_config(f"objective={name}").objective.name == name
+    assert f"objective/{name}.yaml" in (ROOT / "PAPER_INDEX.md").read_text()
+
+
+def test_the_package_holds_every_yaml(tmp_path):
+    import tomllib
+
+    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    folders = {path.parent.relative_to(ROOT).as_posix().replace("/", ".") for path in SWEEPS.rglob("*.yaml")}
+    assert folders <= set(packages)
+    modules = {
+        path.parent.relative_to(ROOT).as_posix().replace("/", ".")
+        for package in ("klear_core", "ablations", "reports")
+        for path in (ROOT / package).rglob("*.py")
+    }
+    assert modules <= set(packages)
