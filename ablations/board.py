@@ -167,7 +167,7 @@ class PlainBoard:
             return
         self._last = time.monotonic()
         for name, arm in self._tally.arms.items():
-            if arm.running:
+            if arm.running and arm.total:
                 self.say(
                     f"{name} step {arm.step}/{arm.total}{_told(arm.metrics)} [ETA {_duration(self._tally.eta_s())}]"
                 )

@@ -15,15 +15,15 @@ from typing import Any
 import yaml
 
 from ablations.board import Board, make_board
-from ablations.plan import CheckedPlan, check_folder, sft_key
+from ablations.plan import CheckedPlan, check_folder
 from ablations.stages import Job, Progress, discard, run_job
-from klear_core.config import RunConfig, to_plain
+from klear_core.config import RunConfig
 from klear_core.errors import HarnessError, RunStoreError
 from klear_core.objectives.diagnostics import gradient_weight
 from klear_core.objectives.surrogates import get_surrogate
 from klear_core.runs import provenance, schema, store
 from klear_core.runs.wandb_sink import resolve_mode
-from klear_core.settings import build
+from klear_core.settings import build, to_plain
 
 _INTERRUPTED = 130
 # One thread a run: at this size two runs side by side beat one on two threads, and busy-waiting threads starve both.
@@ -34,6 +34,7 @@ _CHILD_ENVIRONMENT = {
     "GOMP_SPINCOUNT": "0",
     "TOKENIZERS_PARALLELISM": "false",
     "HF_HUB_OFFLINE": "1",
+    "TQDM_DISABLE": "1",
 }
 _RATIOS = [round(0.02 * k, 2) for k in range(1, 126)]
 
@@ -51,14 +52,14 @@ def run_sweep(checked: CheckedPlan) -> int:
     mode = resolve_mode(checked.configs[0].wandb.mode)
     jobs, reused = prepare(checked, wandb_mode=mode.mode)
     board = make_board(checked.plan, jobs, live=checked.configs[0].launch.live)
-    board.say(f"sweep {checked.plan.sweep}: {len(checked.configs)} runs in {checked.folder}")
+    slots = checked.configs[0].launch.slots or _cores()
     destination = "uploading to" if mode.mode == "online" else "for"
     board.say(f"W&B mode {mode.mode} ({mode.reason}), {destination} project {checked.configs[0].wandb.project}")
+    board.say(f"sweep {checked.plan.sweep}: {len(checked.configs)} runs in {checked.folder}, {slots} side by side")
     for note in checked.notes:
         board.say(note)
     if reused:
         board.say(f"{reused} finished runs are reused")
-    slots = checked.configs[0].launch.slots or len(os.sched_getaffinity(0))
     pool = _Pool(jobs, board, slots=slots)
     try:
         failed = pool.run()
@@ -278,9 +279,11 @@ def _write_report(checked: CheckedPlan) -> int:
     return int(subprocess.run(command, check=False).returncode != 0)
 
 
+def _cores() -> int:
+    """Cores that this process may use; not every system can tell them from those the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _clock(started: float) -> str:
     seconds = round(time.perf_counter() - started)
     return f"{seconds // 60} min {seconds % 60} s" if seconds >= 60 else f"{seconds} s"
-
-
-__all__ = ["prepare", "run_sweep", "sft_key"]

@@ -10,11 +10,11 @@ from typing import Any
 
 from ablations.evaluation import floor_of
 from klear_core import advantages
-from klear_core.config import RESULT_PARTS, RunConfig, to_plain
+from klear_core.config import RESULT_PARTS, RunConfig
 from klear_core.errors import ConfigError, RunStoreError
 from klear_core.objectives import reductions, surrogates
 from klear_core.runs import provenance, schema
-from klear_core.settings import look_up
+from klear_core.settings import look_up, to_plain
 from klear_core.trainer.checkpoint import check_checkpoint
 
 

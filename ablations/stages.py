@@ -14,13 +14,14 @@ from typing import Any
 import torch
 
 from ablations.evaluation import Evaluator, accuracies, accuracy, evaluate_step, load_problems
-from klear_core.config import RunConfig, to_plain
+from klear_core.config import RunConfig
 from klear_core.data.chains import demonstrate
 from klear_core.data.tokenizer import build_tokenizer
 from klear_core.errors import HarnessError
 from klear_core.rollout.native import NativeEngine
 from klear_core.runs import provenance, schema, store
 from klear_core.runs.wandb_sink import WandbSink
+from klear_core.settings import to_plain
 from klear_core.trainer.checkpoint import checkpoint_hash, load_checkpoint, save_checkpoint
 from klear_core.trainer.policy import build_model
 from klear_core.trainer.rl import RLTrainer, StepResult

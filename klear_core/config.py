@@ -278,19 +278,12 @@ def _check_limits(config: RunConfig) -> None:
             f"rl.problems_per_step is {rl.problems_per_step}; allowed: at most "
             f"task.train_problems = {config.task.train_problems}"
         )
-    samples = 1 if config.sweep.primary.decoding == "greedy" else config.eval.test_samples
-    if metric not in (f"avg@{samples}", f"pass@{samples}"):
-        raise ConfigError(
-            f"sweep.primary.metric is {metric!r}; allowed: avg@{samples} or pass@{samples}, "
-            f"as {samples} samples a question are drawn"
-        )
+    k = 1 if config.sweep.primary.decoding == "greedy" else config.eval.test_samples
+    if metric not in (f"avg@{k}", f"pass@{k}"):
+        drawn = f"as {k} samples a question are drawn"
+        raise ConfigError(f"sweep.primary.metric is {metric!r}; allowed: avg@{k} or pass@{k}, {drawn}")
     for key in (config.sweep.compare, *config.sweep.points.values()):
         look_up(config, key)
-
-
-def to_plain(config: RunConfig) -> dict[str, Any]:
-    """Plain nested dictionaries that ``build(RunConfig, ...)`` turns back into an equal config."""
-    return dataclasses.asdict(config)
 
 
 def _hash(value: Any) -> str:

@@ -54,3 +54,8 @@ def _convert(hint: Any, value: Any, path: str) -> Any:
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
         raise ConfigError(f"{path} is {value!r}; allowed: a value of type {hint.__name__}")
     return value
+
+
+def to_plain(config: Any) -> dict[str, Any]:
+    """Nested dictionaries that ``build`` turns back into an equal dataclass."""
+    return dataclasses.asdict(config)
