@@ -9,7 +9,7 @@ from reports.analysis import Analysis, analyse
 from reports.comparisons import spec_for
 from reports.figures import write_figures
 from reports.load import SweepData
-from reports.markdown import Table, number
+from reports.markdown import Table, escape, number
 from reports.provenance import fixed_table, provenance_table
 from reports.tables import corner_table, cost_table, decoding_table, result_table, training_table, verdict_table
 
@@ -69,7 +69,7 @@ class _Writer:
             + (f"Floor: {number(plan.floor)}, {plan.floor_note}." if plan.floor is not None else "")
         )
         lines += ["", self._figure("results.png"), "| arm | objective |", "| --- | --- |"]
-        lines += [f"| {name} | {text} |" for name, text in plan.treatments.items()]
+        lines += [f"| {escape(name)} | {escape(text)} |" for name, text in plan.treatments.items()]
         return "\n".join(lines) + "\n"
 
     def point(self, point: str) -> str:
@@ -129,7 +129,7 @@ class _Writer:
         for run in broken:
             supervised = any(run is other for other in self._data.sft.values())
             name = "supervised start" if supervised else run.planned.arm
-            lines.append(f"- {name}, seed {run.planned.seed}: {run.problem}")
+            lines.append(f"- {name}, seed {run.planned.seed}: {escape(run.problem)}")
         return "\n".join(lines) + "\n"
 
     def provenance(self) -> str:
