@@ -1,11 +1,13 @@
 """``python -m ablations.run [+sweep=<name>] [key=value ...]``: compose, check, run, report."""
 
 import dataclasses
+import functools
 import logging
 import os
 import sys
 import tempfile
 import typing
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -41,12 +43,11 @@ def compose(arguments: list[str]) -> list[RunConfig]:
     # Hydra otherwise prints several lines and exits with 1 by itself.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     import hydra
-    from hydra.core.config_store import ConfigStore
     from hydra.errors import HydraException
     from omegaconf import DictConfig, OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    ConfigStore.instance().store(name="schema", node=_mutable(RunConfig))
+    _register_schema()
     composed: list[dict[str, Any]] = []
 
     def collect(config: DictConfig) -> None:
@@ -55,7 +56,9 @@ def compose(arguments: list[str]) -> list[RunConfig]:
         assert isinstance(plain, dict)
         composed.append({str(key): value for key, value in plain.items()})
 
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
+        # Hydra 1.3 warns without version_base, 1.4 with it.
+        warnings.filterwarnings("ignore", message="The version_base parameter is deprecated")
         # Hydra writes a multirun.yaml of its own; the plan and the runs' config.yaml say more.
         # The flag repeats the config's hydra.mode: without it Hydra hides an error of composition behind another one.
         # Hydra's own flags, such as --cfg job, do not go with it.
@@ -72,6 +75,14 @@ def compose(arguments: list[str]) -> list[RunConfig]:
         finally:
             sys.argv = kept
     return [build(RunConfig, plain) for plain in composed]
+
+
+@functools.cache
+def _register_schema() -> None:
+    """Tell Hydra the types of all settings, once a process: it refuses a second registration."""
+    from hydra.core.config_store import ConfigStore
+
+    ConfigStore.instance().store(name="schema", node=_mutable(RunConfig))
 
 
 def _mutable(kind: type[Any]) -> type[Any]:

@@ -9,6 +9,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
 
 from klear_core.runs.schema import CORNERS, REFERENCE_BAND
 from reports.analysis import Analysis
@@ -104,6 +105,7 @@ def cost_curves_figure(data: SweepData, analysis: Analysis) -> Figure | None:
             for arm in data.plan.treatments:
                 _band(axis, _field("reward_mean"), data.at(point, arm), column, _colour(data, arm), arm)
             axis.set_xlabel(label)
+            axis.xaxis.set_major_formatter(EngFormatter())
             if row == 0:
                 axis.set_title(data.plan.points[point], fontsize=10)
         axes[row][0].set_ylabel("training reward")
