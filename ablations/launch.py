@@ -10,12 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from multiprocessing import connection, context, get_context
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import yaml
 
 from ablations.board import Board, make_board
 from ablations.plan import CheckedPlan, check_folder
+from ablations.processes import die_with_parent, stop_requests
 from ablations.stages import Job, Progress, discard, run_job
 from klear_core.config import RunConfig
 from klear_core.errors import HarnessError, RunStoreError
@@ -60,15 +62,16 @@ def run_sweep(checked: CheckedPlan) -> int:
         board.say(note)
     if reused:
         board.say(f"{reused} finished runs are reused")
-    pool = _Pool(jobs, board, slots=slots)
-    try:
-        failed = pool.run()
-    except KeyboardInterrupt:
-        pool.stop()
-        board.close()
+    with stop_requests() as stop:
+        pool = _Pool(jobs, board, slots=slots)
+        try:
+            failed = pool.run(stop)
+        finally:
+            pool.stop()
+            board.close()
+    if stop.is_set():
         sys.stderr.write("interrupted: all runs are stopped; the same command starts the unfinished ones again\n")
         return _INTERRUPTED
-    board.close()
     for job, reason in failed:
         board.say(f"failed: {job.folder}: {reason} (see {job.folder / schema.LOG_FILE})")
     board.say(f"{len(checked.configs) - len(failed)} of {len(checked.configs)} runs done in {_clock(started)}")
@@ -164,11 +167,11 @@ class _Pool:
         self._slots = slots
         self._context = get_context("forkserver")
         # The imports cost seconds; children are forked from a server that has done them and run nothing.
-        self._context.set_forkserver_preload(["ablations.stages", "transformers.models.qwen3.modeling_qwen3"])
+        self._context.set_forkserver_preload(["ablations.server"])
 
-    def run(self) -> list[tuple[Job, str]]:
-        """Run everything; returns the failed jobs with their reasons."""
-        while self._waiting or self._children:
+    def run(self, stop: Event) -> list[tuple[Job, str]]:
+        """Run everything until ``stop`` is set; returns the failed jobs with their reasons."""
+        while (self._waiting or self._children) and not stop.is_set():
             self._start_ready()
             handles = [handle for child in self._children for handle in (child.pipe, child.process.sentinel)]
             connection.wait(handles, timeout=0.5)
@@ -181,7 +184,7 @@ class _Pool:
         return self._failed
 
     def stop(self) -> None:
-        """End all children and say so in their manifests."""
+        """End the children that still run and say so in their manifests."""
         for child in self._children:
             child.process.terminate()
         for child in self._children:
@@ -242,6 +245,8 @@ class _Pool:
 def _child_main(job: Job, pipe: connection.Connection) -> None:
     """Entry of a child: output to the run's log, progress to the parent, its end when the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    die_with_parent()
     with (job.folder / schema.LOG_FILE).open("a", encoding="utf-8") as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)

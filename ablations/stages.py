@@ -16,6 +16,7 @@ import torch
 from ablations.evaluation import Evaluator, accuracies, accuracy, evaluate_step, load_problems
 from klear_core.config import RunConfig
 from klear_core.data.chains import demonstrate
+from klear_core.data.order import shuffled_forever
 from klear_core.data.tokenizer import build_tokenizer
 from klear_core.errors import HarnessError
 from klear_core.rollout.native import NativeEngine
@@ -134,11 +135,11 @@ def _run_sft(job: Job, sink: WandbSink, report: Report) -> None:
     pool = load_problems(config, "train")
     mistakes = {operator: getattr(config.task.teacher_mistakes, name) for operator, name in _OPERATOR_NAMES.items()}
     rng = random.Random(f"teacher/{config.seed}")
-    # Fresh demonstrations for every visit of a problem: SFT is to see the teacher's distribution, not one draw of it.
-    rounds = -(-config.sft.steps * config.sft.batch_size // len(pool))
-    examples = [demonstrate(problem, mistakes=mistakes, rng=rng) for _ in range(rounds) for problem in pool]
+    # A fresh demonstration at every visit of a problem: SFT is to see the teacher's distribution, not one draw of it.
+    order = shuffled_forever(len(pool), name=f"sft/{config.seed}")
+    examples = (demonstrate(pool[index], mistakes=mistakes, rng=rng) for index in order)
     with store.JsonLines(job.folder / schema.STEPS_FILE) as log:
-        for row in train_sft(model, tokenizer, examples, config.sft, seed=config.seed):
+        for row in train_sft(model, tokenizer, examples, config.sft):
             log.append(row)
             if row["step"] % 20 == 0 or row["step"] == config.sft.steps:
                 sink.log(row, step=int(row["step"]))

@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import math
-import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from torch import Tensor
 from klear_core.advantages import get_advantage
 from klear_core.batch import TrainBatch
 from klear_core.config import RunConfig
+from klear_core.data.order import shuffled_forever
 from klear_core.errors import HarnessError
 from klear_core.objectives.diagnostics import UpdateRecord, step_diagnostics, update_record
 from klear_core.objectives.policy_loss import policy_loss
@@ -50,16 +50,6 @@ class StepResult:
     rollout: Rollout
 
 
-def problem_order(count: int, *, seed: int) -> Iterator[int]:
-    """Endless order of training problems: every problem once an epoch, shuffled by (seed, epoch) only."""
-    epoch = 0
-    while True:
-        order = list(range(count))
-        random.Random(f"problems/{seed}/{epoch}").shuffle(order)
-        yield from order
-        epoch += 1
-
-
 class RLTrainer:
     """Trains ``model`` in place on ``problems`` under the objective of ``config``."""
 
@@ -71,7 +61,7 @@ class RLTrainer:
         self._tokenizer = tokenizer
         self._engine = engine
         self._problems = problems
-        self._order = problem_order(len(problems), seed=config.seed)
+        self._order = shuffled_forever(len(problems), name=f"problems/{config.seed}")
         self._surrogate = get_surrogate(config.objective.surrogate)
         self._estimate = get_advantage(config.advantage.name)
         rl = config.rl

@@ -1,7 +1,7 @@
 """Supervised start: the policy learns to imitate a fallible teacher's responses."""
 
-import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import torch
@@ -14,18 +14,13 @@ from klear_core.trainer.policy import score
 
 
 def train_sft(
-    model: Any, tokenizer: Any, examples: Sequence[SFTExample], config: SFTConfig, *, seed: int
+    model: Any, tokenizer: Any, examples: Iterator[SFTExample], config: SFTConfig
 ) -> Iterator[dict[str, float]]:
     """Train in place for ``config.steps`` updates; yields the fields of SFT_STEP_FIELDS after each.
 
-    The loss is the mean cross-entropy over the response tokens of the batch, end-of-text included.  Examples are
-    visited in an order that ``seed`` decides, again from the start when they run out.
+    The loss is the mean cross-entropy over the response tokens of the batch, end-of-text included.  ``examples`` are
+    taken in their order, ``config.batch_size`` for each update.
     """
-    eos = tokenizer.eos_token_id
-    prompts = tokenizer([example.prompt for example in examples])["input_ids"]
-    responses = [[*ids, eos] for ids in tokenizer([example.response for example in examples])["input_ids"]]
-    order = list(range(len(examples)))
-    random.Random(f"sft/{seed}").shuffle(order)
     optimizer = Optimizer(
         model.parameters(),
         learning_rate=config.learning_rate,
@@ -36,10 +31,11 @@ def train_sft(
         decay_updates=config.steps,
     )
     model.train()
-    for step in range(config.steps):
-        start = step * config.batch_size
-        rows = [order[(start + k) % len(order)] for k in range(config.batch_size)]
-        batch = pad([prompts[n] for n in rows], [responses[n] for n in rows], pad_id=tokenizer.pad_token_id)
+    for step in range(1, config.steps + 1):
+        chosen = list(islice(examples, config.batch_size))
+        prompts = tokenizer([example.prompt for example in chosen])["input_ids"]
+        responses = tokenizer([example.response for example in chosen])["input_ids"]
+        batch = pad(prompts, [[*ids, tokenizer.eos_token_id] for ids in responses], pad_id=tokenizer.pad_token_id)
         scores = score(
             model,
             batch.token_ids_NL,
@@ -53,7 +49,7 @@ def train_sft(
         torch.autograd.backward(loss)
         update = optimizer.step()
         yield {
-            "step": step + 1,
+            "step": step,
             "loss": float(loss.detach()),
             "learning_rate": update.learning_rate,
             "grad_norm": update.grad_norm,

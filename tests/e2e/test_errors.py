@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -92,8 +93,9 @@ def test_the_report_command_names_the_sweeps_it_knows(tmp_path):
     assert "there is no sweep 'cliping'" in done.stderr
 
 
-@pytest.mark.slow
-def test_ctrl_c_ends_all_children_and_says_so_in_their_manifests(tmp_path):
+@pytest.fixture
+def long_sweep(tmp_path):
+    """Two supervised starts that would train for hours, in a process group of their own."""
     process = subprocess.Popen(
         [*COMMAND, "scale=smoke", "sft.steps=100000", "seed=0,1", f"launch.runs_dir={tmp_path}"],
         cwd=ROOT,
@@ -103,33 +105,52 @@ def test_ctrl_c_ends_all_children_and_says_so_in_their_manifests(tmp_path):
         text=True,
         start_new_session=True,
     )
-    try:
-        deadline = time.monotonic() + 120
-        while time.monotonic() < deadline and len(list(tmp_path.glob("_sft/*/steps.jsonl"))) < 2:
-            time.sleep(0.2)
-        os.killpg(process.pid, signal.SIGINT)
-        _, errors = process.communicate(timeout=20)
-        assert process.returncode == 130
-        assert "interrupted" in errors
-        assert "Traceback" not in errors
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline and group_lives(process.pid):
-            time.sleep(0.1)
-        assert not group_lives(process.pid)
-        manifests = [path.read_text() for path in tmp_path.glob("_sft/*/manifest.json")]
-        assert len(manifests) == 2
-        assert all('"state": "interrupted"' in text for text in manifests)
-    finally:
-        if group_lives(process.pid):
-            os.killpg(process.pid, signal.SIGKILL)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and len(list(tmp_path.glob("_sft/*/steps.jsonl"))) < 2:
+        time.sleep(0.2)
+    yield process
+    if group_lives(process.pid):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_request_ends_all_children_and_says_so_in_their_manifests(long_sweep, number, tmp_path):
+    os.killpg(long_sweep.pid, number) if number == signal.SIGINT else long_sweep.send_signal(number)
+    _, errors = long_sweep.communicate(timeout=30)
+    assert long_sweep.returncode == 130
+    assert "interrupted" in errors
+    assert "Traceback" not in errors
+    assert ends_within(long_sweep.pid, 10)
+    manifests = [path.read_text() for path in tmp_path.glob("_sft/*/manifest.json")]
+    assert len(manifests) == 2
+    assert all('"state": "interrupted"' in text for text in manifests)
+
+
+@pytest.mark.slow
+def test_children_do_not_outlive_a_parent_that_is_killed(long_sweep):
+    long_sweep.kill()
+    assert ends_within(long_sweep.pid, 5)
+
+
+def ends_within(group, seconds):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and group_lives(group):
+        time.sleep(0.05)
+    return not group_lives(group)
 
 
 def group_lives(group):
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
+    """Whether any process of the group still runs; one that waits only to be collected does not."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[2]) == group and fields[0] != "Z":
+            return True
+    return False
 
 
 @pytest.mark.slow

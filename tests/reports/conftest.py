@@ -94,6 +94,36 @@ def _step(step: int, collapse: bool, band: float) -> dict[str, Any]:
     }
 
 
+def _plan(levels: dict[tuple[str, str], float], seeds: int, baseline: str | None) -> schema.Plan:
+    runs = [
+        schema.PlannedRun(
+            arm=f"{t}-{p}",
+            treatment=t,
+            point=p,
+            seed=s,
+            folder=f"{t}-{p}/seed{s}",
+            run_id=f"{t}-{p}-{s}",
+            sft=f"k{s}",
+        )
+        for (t, p) in levels
+        for s in range(seeds)
+    ]
+    return schema.Plan(
+        sweep="clipping",
+        title="A synthetic sweep",
+        baseline=baseline,
+        primary=schema.PrimaryMetric(metric="avg@4", split="test", decoding="t1.0", step=12),
+        treatments={t: f"objective {t}" for t, _ in levels},
+        points={p: f"updates = {p[1:]}" for _, p in levels},
+        fixed={"rl.steps": "12"},
+        floor=0.2,
+        floor_note="always answering 0",
+        runs=runs,
+        command="python -m ablations.run +sweep=clipping",
+        created="2026-01-01T00:00:00Z",
+    )
+
+
 @pytest.fixture
 def write_sweep(tmp_path: Path) -> Callable[..., Path]:
     """Write a sweep; returns the runs folder. Keywords change single facts of it."""
@@ -115,33 +145,7 @@ def write_sweep(tmp_path: Path) -> Callable[..., Path]:
         levels = accuracy or ACCURACY
         root = tmp_path / f"runs{len(written)}"
         written.append(root)
-        planned = [
-            schema.PlannedRun(
-                arm=f"{t}-{p}",
-                treatment=t,
-                point=p,
-                seed=s,
-                folder=f"{t}-{p}/seed{s}",
-                run_id=f"{t}-{p}-{s}",
-                sft=f"k{s}",
-            )
-            for (t, p) in levels
-            for s in range(seeds)
-        ]
-        plan = schema.Plan(
-            sweep="clipping",
-            title="A synthetic sweep",
-            baseline=baseline,
-            primary=schema.PrimaryMetric(metric="avg@4", split="test", decoding="t1.0", step=12),
-            treatments={t: f"objective {t}" for t, _ in levels},
-            points={p: f"updates = {p[1:]}" for _, p in levels},
-            fixed={"rl.steps": "12"},
-            floor=0.2,
-            floor_note="always answering 0",
-            runs=planned,
-            command="python -m ablations.run +sweep=clipping",
-            created="2026-01-01T00:00:00Z",
-        )
+        plan = _plan(levels, seeds, baseline)
         folder = root / "clipping"
         store.write_json(folder / schema.PLAN_FILE, plan)
         store.write_json(
@@ -152,13 +156,13 @@ def write_sweep(tmp_path: Path) -> Callable[..., Path]:
             },
         )
         for s in range(seeds):
-            start = next(run for run in planned if run.seed == s)
+            start = next(run for run in plan.runs if run.seed == s)
             home = root / schema.SFT_STORE_DIR / f"k{s}"
             store.write_json(home / schema.MANIFEST_FILE, _manifest(start, arm="sft"))
             rng = random.Random(f"sft{s}")
             rows = _rows(0.3, 0, "t1.0", s, rng) + _rows(0.3, 0, "t1.0", s, rng, "validation")
             store.write_table(home / schema.EVAL_FILE, rows, schema.EVAL_COLUMNS)
-        for k, run in enumerate(planned):
+        for k, run in enumerate(plan.runs):
             if skip == (run.arm, run.seed):
                 continue
             _write_run(

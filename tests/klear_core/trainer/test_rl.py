@@ -8,7 +8,7 @@ import torch
 
 from klear_core.objectives.reductions import reduction_names
 from klear_core.rollout.native import NativeEngine
-from klear_core.trainer.rl import RLTrainer, problem_order
+from klear_core.trainer.rl import RLTrainer
 
 ARMS = ["ppo_clip", "clip_higher", "gppo", "gppo_b025", "gppo_only_high", "cispo", "cispo_wide", "reinforce"]
 
@@ -162,14 +162,3 @@ def test_a_loss_that_stops_being_finite_ends_the_run_after_its_row(trainer_for):
         for result in trainer.steps():
             seen.append(result.metrics["step"])
     assert seen == [1, 2]
-
-
-def test_the_order_of_problems_depends_on_the_seed_alone_and_covers_every_problem():
-    def first(seed, count):
-        order = problem_order(10, seed=seed)
-        return [next(order) for _ in range(count)]
-
-    assert first(0, 25) == first(0, 25)
-    assert first(0, 10) != first(1, 10)
-    assert sorted(first(0, 10)) == list(range(10))
-    assert sorted(first(0, 20)[10:]) == list(range(10))

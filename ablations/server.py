@@ -1,0 +1,11 @@
+"""Imported by the fork server and by nothing else: what every run needs, loaded once, and an end with the parent.
+
+Children hold the server's pipes open, so it would otherwise outlive a parent that is killed, and its children with it.
+"""
+
+import transformers.models.qwen3.modeling_qwen3  # noqa: F401  (loaded lazily otherwise, in every child)
+
+import ablations.stages  # noqa: F401
+from ablations.processes import die_with_parent
+
+die_with_parent()
