@@ -19,6 +19,7 @@ from klear_core.data.chains import demonstrate
 from klear_core.data.order import shuffled_forever
 from klear_core.data.tokenizer import build_tokenizer
 from klear_core.errors import HarnessError
+from klear_core.records import SFTExample
 from klear_core.rollout.native import NativeEngine
 from klear_core.runs import provenance, schema, store
 from klear_core.runs.wandb_sink import WandbSink
@@ -132,12 +133,7 @@ def _run_sft(job: Job, sink: WandbSink, report: Report) -> None:
     config = job.config
     tokenizer = build_tokenizer(max_length=_CONTEXT_TOKENS)
     model = build_model(config.model, tokenizer, seed=config.seed)
-    pool = load_problems(config, "train")
-    mistakes = {operator: getattr(config.task.teacher_mistakes, name) for operator, name in _OPERATOR_NAMES.items()}
-    rng = random.Random(f"teacher/{config.seed}")
-    # A fresh demonstration at every visit of a problem: SFT is to see the teacher's distribution, not one draw of it.
-    order = shuffled_forever(len(pool), name=f"sft/{config.seed}")
-    examples = (demonstrate(pool[index], mistakes=mistakes, rng=rng) for index in order)
+    examples = supervised_examples(config)
     with store.JsonLines(job.folder / schema.STEPS_FILE) as log:
         for row in train_sft(model, tokenizer, examples, config.sft):
             log.append(row)
@@ -151,10 +147,22 @@ def _run_sft(job: Job, sink: WandbSink, report: Report) -> None:
     save_checkpoint(job.folder / schema.CHECKPOINT_DIR, model, tokenizer)
 
 
+def supervised_examples(config: RunConfig) -> Iterator[SFTExample]:
+    """The teacher's demonstrations, endless: a fresh one at every visit of a problem.
+
+    SFT is to see the teacher's distribution, not one draw of it.
+    """
+    pool = load_problems(config, "train")
+    mistakes = {operator: getattr(config.task.teacher_mistakes, name) for operator, name in _OPERATOR_NAMES.items()}
+    rng = random.Random(f"teacher/{config.seed}")
+    for index in shuffled_forever(len(pool), name=f"sft/{config.seed}"):
+        yield demonstrate(pool[index], mistakes=mistakes, rng=rng)
+
+
 def _run_rl(job: Job, sink: WandbSink, report: Report) -> None:
     config = job.config
     assert job.checkpoint is not None
-    model, tokenizer = load_checkpoint(job.checkpoint)
+    model, tokenizer = load_checkpoint(job.checkpoint, attention=config.model.attention)
     engine = NativeEngine(model, tokenizer)
     evaluator = Evaluator(config, model, tokenizer)
     trainer = RLTrainer(

@@ -1,7 +1,9 @@
 """Tensor records: what a training batch is, and what the policy and the loss return for it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
+import torch
 from torch import Tensor
 
 
@@ -24,6 +26,13 @@ class TrainBatch:
     def rows(self, index_N: Tensor) -> "TrainBatch":
         """The rows that an index or a bool mask selects, in its order."""
         return TrainBatch(**{field.name: getattr(self, field.name)[index_N] for field in fields(self)})
+
+    @staticmethod
+    def concatenate(parts: Sequence["TrainBatch"]) -> "TrainBatch":
+        """All rows of several batches of one shape, in their order."""
+        return TrainBatch(
+            **{field.name: torch.cat([getattr(part, field.name) for part in parts]) for field in fields(TrainBatch)}
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

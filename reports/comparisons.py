@@ -10,6 +10,7 @@ class ComparisonSpec:
     question: str
     scope: tuple[str, ...]  # what the result is and is not, one sentence each
     mechanism: str  # what the mechanism section is about
+    about_clipping: bool  # the arms differ in what clipping does, so too few clipped tokens mean no ranking
 
 
 SPECS = {
@@ -29,13 +30,18 @@ SPECS = {
             "GPPO without a dual clip and CISPO with the same bounds differ in exactly two corners: A > 0 below the "
             "band, and A < 0 above it. PPO-clip and clip-higher drop what GPPO keeps in the other two."
         ),
+        about_clipping=True,
     ),
 }
 
 GENERIC = ComparisonSpec(
     question="How do the runs of this sweep compare?",
-    scope=("Runs outside a declared sweep: no comparison was registered before they started.",),
+    scope=(
+        "Mechanism check, not a reproduction: a toy model stands for the published 8B one (arXiv 2508.07629).",
+        "No operating point is tuned per arm, and no question was written down for this sweep beyond its plan.",
+    ),
     mechanism="Where tokens left the reference band, and what the loss did with them.",
+    about_clipping=False,
 )
 
 

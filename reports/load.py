@@ -22,12 +22,15 @@ class RunData:
     timings: pd.DataFrame
     evaluations: pd.DataFrame
     collapse: str  # why it counts as collapsed, "" when it does not
+    expected_id: str = ""  # run_id that the folder must hold, "" where the folder's name is the key
 
     @property
     def problem(self) -> str:
         """Why the run is not complete, "" when it is done."""
         if self.manifest is None:
             return "not started"
+        if self.expected_id and self.manifest.run_id != self.expected_id:
+            return f"the folder holds run {self.manifest.run_id}, the plan asks for {self.expected_id}"
         if self.manifest.state == "done":
             return ""
         return f"{self.manifest.state}: {self.manifest.reason}" if self.manifest.reason else self.manifest.state
@@ -35,18 +38,26 @@ class RunData:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepData:
-    """A plan with all its runs and the supervised checkpoints they started from, by seed."""
+    """A plan with all its runs and the supervised checkpoints they started from, by key."""
 
     folder: Path
     plan: schema.Plan
     runs: list[RunData]
-    sft: dict[int, RunData]
+    sft: dict[str, RunData]
     weights: dict[str, Any]  # gradient_weights.json, {} when absent
 
     def at(self, point: str, treatment: str) -> list[RunData]:
         """The runs of one cell, by seed."""
         cell = [run for run in self.runs if (run.planned.point, run.planned.treatment) == (point, treatment)]
         return sorted(cell, key=lambda run: run.planned.seed)
+
+    def start_of(self, run: RunData) -> RunData | None:
+        """The supervised checkpoint that a run started from; None when it was given as a folder."""
+        return self.sft.get(run.planned.sft)
+
+    def told(self, point: str) -> str:
+        """An operating point in words, also when the plan leaves them out."""
+        return self.plan.points[point] or point or "the only operating point"
 
 
 def load_sweep(runs_dir: Path, name: str) -> SweepData:
@@ -56,20 +67,20 @@ def load_sweep(runs_dir: Path, name: str) -> SweepData:
         known = sorted(path.parent.name for path in runs_dir.glob(f"*/{schema.PLAN_FILE}"))
         raise RunStoreError(f"there is no sweep {name!r} in {runs_dir}; found: {', '.join(known) or 'none'}")
     plan = store.read_plan(folder)
-    sft: dict[int, RunData] = {}
+    sft: dict[str, RunData] = {}
     for planned in plan.runs:
-        if planned.sft and planned.seed not in sft:
-            sft[planned.seed] = _load_run(planned, runs_dir / schema.SFT_STORE_DIR / planned.sft, math.nan)
+        if planned.sft and planned.sft not in sft:
+            sft[planned.sft] = _load_run(planned, runs_dir / schema.SFT_STORE_DIR / planned.sft, math.nan)
     runs = []
     for planned in plan.runs:
-        start = sft.get(planned.seed)
-        runs.append(_load_run(planned, folder / planned.folder, _mean_length(start)))
+        length = _mean_length(sft.get(planned.sft))
+        runs.append(_load_run(planned, folder / planned.folder, length, expected_id=planned.run_id))
     weights_file = folder / schema.WEIGHTS_FILE
     weights = store.read_json(weights_file) if weights_file.is_file() else {}
     return SweepData(folder=folder, plan=plan, runs=runs, sft=sft, weights=weights)
 
 
-def _load_run(planned: schema.PlannedRun, folder: Path, sft_tokens: float) -> RunData:
+def _load_run(planned: schema.PlannedRun, folder: Path, sft_tokens: float, *, expected_id: str = "") -> RunData:
     manifest = store.read_manifest(folder) if (folder / schema.MANIFEST_FILE).is_file() else None
     steps = _read_rows(folder / schema.STEPS_FILE)
     reason = ""
@@ -85,6 +96,7 @@ def _load_run(planned: schema.PlannedRun, folder: Path, sft_tokens: float) -> Ru
         timings=_read_rows(folder / schema.TIMINGS_FILE),
         evaluations=evaluations,
         collapse=reason,
+        expected_id=expected_id,
     )
 
 
@@ -95,5 +107,7 @@ def _read_rows(path: Path) -> pd.DataFrame:
 def _mean_length(start: RunData | None) -> float:
     if start is None or start.evaluations.empty:
         return math.nan
-    asked = start.evaluations[start.evaluations["split"] == "test"]
+    rows = start.evaluations
+    # Training samples at temperature 1, so that is the length it is measured against.
+    asked = rows[(rows["split"] == "test") & (rows["decoding"] == "t1.0") & (rows["step"] == 0)]
     return float(asked["response_tokens"].mean())

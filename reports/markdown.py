@@ -11,7 +11,8 @@ import pandas as pd
 from reports.stats import Estimate
 
 DASH = "—"
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+# C0 and C1 controls, and the marks that reorder text on the screen.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,13 +39,19 @@ class Table:
 
 
 def _defuse(cell: str) -> str:
-    return f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
+    return f"'{cell}" if cell[:1] in ("\t", "\r") or cell.lstrip()[:1] in ("=", "+", "-", "@") else cell
 
 
 def escape(text: str) -> str:
-    """Text as one table cell: no pipe, line break, tag or control character of its own."""
-    flat = _CONTROL.sub("", " ".join(text.split("\n")))
-    return flat.replace("|", "\\|").replace("<", "&lt;").replace(">", "&gt;")
+    """Text as one table cell: no pipe, line break, tag, link, image or control character of its own."""
+    # Backslashes first: one in front of a pipe would undo the pipe's escape.
+    flat = plain(text).replace("\\", "\\\\").replace("|", "\\|")
+    return flat.replace("<", "&lt;").replace(">", "&gt;").replace("](", "]\\(")
+
+
+def plain(text: str) -> str:
+    """Text on one line without control characters, fit for a terminal."""
+    return _CONTROL.sub("", " ".join(text.split("\n")))
 
 
 def number(value: float, form: str = ".3f") -> str:

@@ -1,8 +1,9 @@
 """Small pure functions over arrays of runs: intervals, paired comparisons, corrections, collapse.
 
 Units: training seeds and questions are crossed, as every arm and seed answers the same questions; samples lie within
-(seed, question) and are averaged first.  Arms are compared by paired differences.  Sources: Miller, arXiv 2411.00640;
-Agarwal et al., 2108.13264; Chen et al., 2107.03374.
+(seed, question) and are averaged first.  Arms are compared by paired differences.  Values that are not finite are left
+out everywhere and lower n; a statistic that n cannot support is NaN.  Sources: Miller, arXiv 2411.00640; Agarwal et
+al., 2108.13264; Chen et al., 2107.03374.
 """
 
 import itertools
@@ -13,7 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
-from scipy.special import comb
 
 ALPHA = 0.05
 # Statistics with fewer runs than this decide nothing.
@@ -47,8 +47,7 @@ def mean_interval(values: ArrayLike, level: float = 1 - ALPHA) -> Estimate:
 
     Equal values give an interval of width zero, one value gives no interval.
     """
-    finite = np.asarray(values, dtype=float)
-    finite = finite[np.isfinite(finite)]
+    finite = _finite(values)
     n = len(finite)
     mean = float(finite.mean()) if n else math.nan
     if n < MIN_SEEDS:
@@ -59,7 +58,7 @@ def mean_interval(values: ArrayLike, level: float = 1 - ALPHA) -> Estimate:
 
 def standard_error(values: ArrayLike) -> float:
     """Standard error of the mean, NaN for fewer than two values and exactly 0 for equal ones."""
-    array = np.asarray(values, dtype=float)
+    array = _finite(values)
     if len(array) < MIN_SEEDS:
         return math.nan
     # The rounded mean of equal values may differ from them, and leave a deviation of 1e-17 that looks like evidence.
@@ -67,8 +66,12 @@ def standard_error(values: ArrayLike) -> float:
 
 
 def compare(differences_R: ArrayLike) -> Comparison:
-    """The deciding comparison from per-seed paired differences (arm minus baseline, the same seed)."""
-    differences = np.asarray(differences_R, dtype=float)
+    """The deciding comparison from per-seed paired differences (arm minus baseline, the same seed).
+
+    p is that of the t test on the differences, df = n - 1 (Miller, section 4); where all differences are equal it is 1
+    when they are 0 and 0 otherwise, as the interval has width zero.
+    """
+    differences = _finite(differences_R)
     n = len(differences)
     error = standard_error(differences)
     if math.isnan(error):
@@ -88,7 +91,7 @@ def compare(differences_R: ArrayLike) -> Comparison:
 
 def minimum_detectable_effect(differences_R: ArrayLike, power: float = 0.8) -> float:
     """(t_{.975} + t_{power}) x standard error of the paired difference, df = seeds - 1: 3.72 SE with 5 seeds."""
-    differences = np.asarray(differences_R, dtype=float)
+    differences = _finite(differences_R)
     df = len(differences) - 1
     if df < 1:
         return math.nan
@@ -97,7 +100,7 @@ def minimum_detectable_effect(differences_R: ArrayLike, power: float = 0.8) -> f
 
 def sign_flip_p(differences_R: ArrayLike) -> float:
     """Exact two-sided p of the mean under independent sign flips of the seeds; NaN without seeds or above 16."""
-    differences = np.asarray(differences_R, dtype=float)
+    differences = _finite(differences_R)
     n = len(differences)
     if not 1 <= n <= MAX_EXACT_SEEDS:
         return math.nan
@@ -147,12 +150,23 @@ def verdict(difference: float, adjusted_p: float) -> str:
     return "better" if difference > 0 else "worse"
 
 
-def pass_at_k(samples: int, correct: ArrayLike, k: int) -> np.ndarray:
-    """Unbiased pass@k = 1 - C(n - c, k) / C(n, k) for each count c of correct samples; NaN when n < k."""
-    counts = np.asarray(correct, dtype=float)
-    if samples < k:
-        return np.full(counts.shape, math.nan)
-    return np.asarray(1 - comb(samples - counts, k) / comb(samples, k))
+def pass_at_k(samples: ArrayLike, correct: ArrayLike, k: int) -> np.ndarray:
+    """Unbiased pass@k = 1 - C(n - c, k) / C(n, k) (Chen et al., Eq. 1) for c correct of n samples; NaN when n < k.
+
+    ``samples`` is one count for all questions, or one a question.
+    """
+    n, c = np.broadcast_arrays(np.asarray(samples, dtype=float), np.asarray(correct, dtype=float))
+    n = np.where(n >= k, n, math.nan)
+    # As a product, since the binomials overflow from about a thousand samples on; n - c < k meets a factor of 0.
+    misses = np.ones(n.shape)
+    for i in range(k):
+        misses *= (n - c - i) / (n - i)
+    return np.asarray(1 - misses)
+
+
+def _finite(values: ArrayLike) -> np.ndarray:
+    array = np.asarray(values, dtype=float)
+    return array[np.isfinite(array)]
 
 
 def collapsed(

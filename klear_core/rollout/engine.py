@@ -23,8 +23,20 @@ class Engine(Protocol):
         ...
 
 
-def uniforms(key: RandomKey, problem_id: str, sample: int, count: int) -> np.ndarray:
-    """``count`` uniform numbers in [0, 1) for the tokens of one completion, float64 [T]."""
-    name = f"{key.seed}/{key.stream}/{key.step}/{problem_id}/{sample}"
-    digest = hashlib.blake2b(name.encode(), digest_size=16).digest()
-    return np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "big"))).random(count)
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+def uniforms(key: RandomKey, names: Sequence[tuple[str, int]], count: int) -> np.ndarray:
+    """Uniform numbers in [0, 1) for ``count`` tokens of each completion (problem_id, sample), float64 [N, T].
+
+    SplitMix64 (Steele, Lea and Flood 2014) from a state that hashes the key and the name, so a row depends on nothing
+    else; all rows are drawn at once, as one generator object a row would cost more than the sampling.
+    """
+    prefix = f"{key.seed}/{key.stream}/{key.step}"
+    digests = [hashlib.blake2b(f"{prefix}/{p}/{n}".encode(), digest_size=8).digest() for p, n in names]
+    states_N = np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64)
+    z_NT = states_N[:, None] + np.arange(1, count + 1, dtype=np.uint64)[None] * _GOLDEN
+    z_NT = (z_NT ^ (z_NT >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z_NT = (z_NT ^ (z_NT >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    uniform_NT: np.ndarray = ((z_NT ^ (z_NT >> np.uint64(31))) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return uniform_NT

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from transformers import DynamicCache
@@ -56,8 +55,8 @@ class NativeEngine:
         G, T = sampling.num_samples, sampling.max_tokens
         draws_NT = None
         if sampling.temperature > 0:
-            draws = [uniforms(key, prompt.problem_id, sample, T) for prompt in prompts for sample in range(G)]
-            draws_NT = torch.from_numpy(np.stack(draws))
+            names = [(prompt.problem_id, sample) for prompt in prompts for sample in range(G)]
+            draws_NT = torch.from_numpy(uniforms(key, names, T))
         state = self._prefill(prompts, G, T)
         N = len(prompts) * G
         tokens_NT = torch.zeros(N, T, dtype=torch.int64)

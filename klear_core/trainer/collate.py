@@ -41,15 +41,13 @@ def collate(groups: Sequence[RolloutGroup], advantages_PG: Tensor, *, pad_id: in
     prompts = [group.prompt.token_ids for group in groups for _ in group.completions]
     padded = pad(prompts, [completion.token_ids for completion in completions], pad_id=pad_id)
     N, T = padded.response_mask_NT.shape
-    sampler_NT = torch.zeros(N, T)
-    for n, completion in enumerate(completions):
-        sampler_NT[n, : len(completion.logprobs)] = torch.tensor(completion.logprobs)
+    sampler = [list(completion.logprobs) + [0.0] * (T - len(completion.logprobs)) for completion in completions]
     return TrainBatch(
         token_ids_NL=padded.token_ids_NL,
         attention_mask_NL=padded.attention_mask_NL,
         response_mask_NT=padded.response_mask_NT,
         old_logprobs_NT=torch.full((N, T), torch.nan),
-        sampler_logprobs_NT=sampler_NT,
+        sampler_logprobs_NT=torch.tensor(sampler),
         advantages_N=advantages_PG.flatten(),
         group_index_N=torch.arange(len(groups)).repeat_interleave(advantages_PG.shape[1]),
     )

@@ -33,7 +33,9 @@ class Optimizer:
     ) -> None:
         """``decay_updates`` is the update at which the cosine reaches zero; None keeps the rate constant."""
         self._parameters = list(parameters)
-        self._adamw = torch.optim.AdamW(self._parameters, lr=learning_rate, betas=betas, weight_decay=weight_decay)
+        self._adamw = torch.optim.AdamW(
+            self._parameters, lr=learning_rate, betas=betas, weight_decay=weight_decay, fused=True
+        )
         self._learning_rate = learning_rate
         self._max_grad_norm = max_grad_norm
         self._warmup_updates = warmup_updates

@@ -26,6 +26,7 @@ def build_model(config: ModelConfig, tokenizer: Any, *, seed: int) -> Any:
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
         dtype="float32",
+        attn_implementation=config.attention,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

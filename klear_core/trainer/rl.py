@@ -18,7 +18,7 @@ from klear_core.data.order import shuffled_forever
 from klear_core.errors import HarnessError
 from klear_core.objectives.diagnostics import UpdateRecord, step_diagnostics, update_record
 from klear_core.objectives.policy_loss import policy_loss
-from klear_core.objectives.reductions import step_denominators
+from klear_core.objectives.reductions import Denominators, step_denominators
 from klear_core.objectives.surrogates import get_surrogate
 from klear_core.records import Problem, Prompt, RandomKey, Reward, RolloutGroup, SamplingParams, Verdict
 from klear_core.rewards.boxed import grade
@@ -85,7 +85,7 @@ class RLTrainer:
             advantages_PG = self._advantages(rewards)
             clock.lap("reward_s")
             batch = collate(groups, advantages_PG, pad_id=self._tokenizer.pad_token_id)
-            minibatches = [self._score(batch, rows_N) for rows_N in self._split(batch)]
+            minibatches = self._score([self._select(batch, rows_N) for rows_N in self._split(batch)])
             clock.lap("score_s")
             self._model.train()
             updates = [self._update(minibatch) for minibatch in minibatches]
@@ -123,12 +123,8 @@ class RLTrainer:
         size = rl.problems_per_step // rl.updates_per_rollout * rl.completions_per_problem
         return list(torch.split(torch.arange(len(batch.advantages_N)), size))
 
-    def _score(self, batch: TrainBatch, rows_N: Tensor) -> "_Minibatch":
-        """Old log-probabilities from the trainer, before the first update.
-
-        They are computed on the very rows and shapes that the update will see, so that the ratio of the first update
-        is exactly 1 and not 1 up to the rounding of another matrix shape.
-        """
+    def _select(self, batch: TrainBatch, rows_N: Tensor) -> "_Minibatch":
+        """One mini-batch: the rows that are trained on, under the denominators of all that the mean counts."""
         loss = self._config.loss
         whole = batch.rows(rows_N)
         kept_N = whole.advantages_N != 0
@@ -137,15 +133,29 @@ class RLTrainer:
             counted.response_mask_NT.sum(1), counted.group_index_N, num_groups=self._config.rl.problems_per_step
         )
         part = whole.rows(kept_N) if loss.skip_zero_advantage_rows else whole
-        entropy_NT = torch.zeros(part.response_mask_NT.shape)
-        if len(part.advantages_N):
-            self._model.eval()
-            with torch.no_grad():
-                scores = self._forward(part, entropy=True)
-            assert scores.entropy_NT is not None
-            entropy_NT = scores.entropy_NT
-            part = dataclasses.replace(part, old_logprobs_NT=scores.logprobs_NT)
-        return _Minibatch(batch=part, entropy_NT=entropy_NT, denominators=denominators, num_rows=len(rows_N))
+        return _Minibatch(batch=part, entropy_NT=None, denominators=denominators, num_rows=len(rows_N))
+
+    def _score(self, minibatches: Sequence["_Minibatch"]) -> list["_Minibatch"]:
+        """Old log-probabilities from the trainer, for every mini-batch but the first with rows, in one forward pass.
+
+        That first one is scored by its own update, whose weights are still the old ones: so its ratio is exactly 1,
+        not 1 up to the rounding of another batch shape, and a pass is saved.
+        """
+        trained = [k for k, minibatch in enumerate(minibatches) if len(minibatch.batch.advantages_N)]
+        later = trained[1:]
+        scored = list(minibatches)
+        if not later:
+            return scored
+        self._model.eval()
+        with torch.no_grad():
+            scores = self._forward(TrainBatch.concatenate([minibatches[k].batch for k in later]), entropy=True)
+        assert scores.entropy_NT is not None
+        sizes = [len(minibatches[k].batch.advantages_N) for k in later]
+        logprobs, entropies = (torch.split(field, sizes) for field in (scores.logprobs_NT, scores.entropy_NT))
+        for k, logprobs_NT, entropy_NT in zip(later, logprobs, entropies, strict=True):
+            part = dataclasses.replace(minibatches[k].batch, old_logprobs_NT=logprobs_NT)
+            scored[k] = dataclasses.replace(minibatches[k], batch=part, entropy_NT=entropy_NT)
+        return scored
 
     def _forward(self, part: TrainBatch, *, entropy: bool) -> Any:
         return score(
@@ -162,9 +172,15 @@ class RLTrainer:
         part = minibatch.batch
         self._optimizer.zero_grad()
         if not len(part.advantages_N):
-            return _Update(info=self._optimizer.step(), loss=0.0, record=None)
+            return _Update(info=self._optimizer.step(), loss=0.0, record=None, sampler_gap=math.nan)
         params: Mapping[str, Any] = self._config.objective.params
-        logprobs_NT = self._forward(part, entropy=False).logprobs_NT
+        entropy_NT = minibatch.entropy_NT
+        scores = self._forward(part, entropy=entropy_NT is None)
+        logprobs_NT = scores.logprobs_NT
+        if entropy_NT is None:
+            part = dataclasses.replace(part, old_logprobs_NT=logprobs_NT.detach())
+            entropy_NT = scores.entropy_NT
+            assert entropy_NT is not None
         output = policy_loss(
             logprobs_NT,
             part.old_logprobs_NT,
@@ -183,11 +199,17 @@ class RLTrainer:
             part.old_logprobs_NT,
             part.advantages_N,
             part.response_mask_NT,
-            minibatch.entropy_NT,
+            entropy_NT,
             surrogate=self._surrogate,
             params=params,
         )
-        return _Update(info=self._optimizer.step(), loss=float(output.total.detach()), record=record)
+        gap_NT = (part.old_logprobs_NT - part.sampler_logprobs_NT).abs()
+        return _Update(
+            info=self._optimizer.step(),
+            loss=float(output.total.detach()),
+            record=record,
+            sampler_gap=float(gap_NT[part.response_mask_NT].max()),
+        )
 
     def _rollout_metrics(self, rollout: Rollout) -> dict[str, Any]:
         rewards = [reward for group in rollout.rewards for reward in group]
@@ -217,7 +239,7 @@ class RLTrainer:
         infos = [update.info for update in updates]
         # The first update of a step is on-policy: its ratios are 1 for every objective and say nothing about clipping.
         later = [update.record for update in updates[1:] if update.record is not None]
-        gaps = [minibatch.sampler_gap() for minibatch in minibatches if len(minibatch.batch.advantages_N)]
+        gaps = [update.sampler_gap for update in updates if update.record is not None]
         return {
             "learning_rate": infos[-1].learning_rate,
             "loss": _mean([update.loss for update in updates]),
@@ -231,24 +253,23 @@ class RLTrainer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Minibatch:
-    """Rows of one update with their old log-probabilities; ``num_rows`` counts the rows left out as well."""
+    """Rows of one update; ``entropy_NT`` of the sampling policy is None until they are scored.
+
+    ``num_rows`` counts the rows left out as well.
+    """
 
     batch: TrainBatch
-    entropy_NT: Tensor
-    denominators: Any
+    entropy_NT: Tensor | None
+    denominators: Denominators
     num_rows: int
-
-    def sampler_gap(self) -> float:
-        """Largest difference between the engine's log-probability of a sampled token and the trainer's."""
-        gap_NT = (self.batch.old_logprobs_NT - self.batch.sampler_logprobs_NT).abs()
-        return float(gap_NT[self.batch.response_mask_NT].max())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Update:
     info: UpdateInfo
     loss: float
-    record: UpdateRecord | None
+    record: UpdateRecord | None  # None for a mini-batch without rows
+    sampler_gap: float  # largest |engine - trainer| log-probability of a sampled token, nats
 
 
 class _Clock:

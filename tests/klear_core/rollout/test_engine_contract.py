@@ -1,9 +1,12 @@
 """The contract that every engine keeps; a new engine joins by adding itself to ENGINES."""
 
 import dataclasses
+import hashlib
 
+import numpy as np
 import pytest
 import torch
+from scipy import stats as scipy_stats
 
 from klear_core.errors import EngineError
 from klear_core.records import FinishReason, Prompt, RandomKey, SamplingParams
@@ -164,10 +167,36 @@ def test_memory_bound_changes_nothing(model, tokenizer, prompts):
     assert [[c.token_ids for c in group] for group in whole] == [[c.token_ids for c in group] for group in parts]
 
 
-def test_random_numbers_depend_on_every_part_of_the_key_and_are_uniform():
-    keys = [(KEY, "p", 0), (KEY, "p", 1), (KEY, "q", 0), (dataclasses.replace(KEY, stream="x"), "p", 0)]
-    drawn = [tuple(uniforms(key, problem, sample, 8)) for key, problem, sample in keys]
+def test_random_numbers_depend_on_every_part_of_the_key_and_on_no_other_row():
+    drawn = [
+        tuple(uniforms(key, [(problem, sample)], 8)[0])
+        for key, problem, sample in (
+            (KEY, "p", 0),
+            (KEY, "p", 1),
+            (KEY, "q", 0),
+            (dataclasses.replace(KEY, stream="x"), "p", 0),
+            (dataclasses.replace(KEY, step=2), "p", 0),
+            (dataclasses.replace(KEY, seed=1), "p", 0),
+        )
+    ]
     assert len(set(drawn)) == len(drawn)
-    many = torch.tensor([uniforms(KEY, "p", n, 4).tolist() for n in range(2000)])
-    assert (many.mean(0) - 0.5).abs().max() < 0.04
-    assert abs(torch.corrcoef(many.T)[0, 1]) < 0.08
+    together = uniforms(KEY, [("q", 0), ("p", 1), ("p", 0)], 5)
+    assert [tuple(row) for row in together] == [drawn[2][:5], drawn[1][:5], drawn[0][:5]]
+
+
+def test_random_numbers_are_splitmix64_and_uniform():
+    # The published first outputs of SplitMix64 from state 1234567.
+    def splitmix(state, count):
+        for _ in range(count):
+            state = (state + 0x9E3779B97F4A7C15) % 2**64
+            z = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) % 2**64
+            z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) % 2**64
+            yield z ^ (z >> 31)
+
+    assert list(splitmix(1234567, 2)) == [6457827717110365317, 3203168211198807973]
+    state = int.from_bytes(hashlib.blake2b(b"0/test/1/p/3", digest_size=8).digest(), "little")
+    assert uniforms(KEY, [("p", 3)], 6)[0].tolist() == [(z >> 11) * 2.0**-53 for z in splitmix(state, 6)]
+    many = uniforms(KEY, [("p", n) for n in range(4000)], 4)
+    assert abs(many.mean(0) - 0.5).max() < 0.03
+    assert scipy_stats.kstest(many.ravel(), "uniform").pvalue > 0.001
+    assert abs(np.corrcoef(many.T) - np.eye(4)).max() < 0.07
