@@ -11,7 +11,7 @@ from klear_core.records import Problem
 from klear_core.rewards.boxed import grade
 from klear_core.rollout.native import NativeEngine
 from klear_core.runs import store
-from klear_core.trainer.rl import tokenize_prompts
+from klear_core.trainer.collate import tokenize_prompts
 
 
 def load_problems(config: RunConfig, split: str) -> list[Problem]:

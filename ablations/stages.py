@@ -162,7 +162,7 @@ def supervised_examples(config: RunConfig) -> Iterator[SFTExample]:
 def _run_rl(job: Job, sink: WandbSink, report: Report) -> None:
     config = job.config
     assert job.checkpoint is not None
-    model, tokenizer = load_checkpoint(job.checkpoint, attention=config.model.attention)
+    model, tokenizer = load_checkpoint(job.checkpoint)
     engine = NativeEngine(model, tokenizer)
     evaluator = Evaluator(config, model, tokenizer)
     trainer = RLTrainer(

@@ -75,7 +75,6 @@ class ModelConfig:
     num_heads: int
     num_kv_heads: int
     head_dim: int
-    attention: str  # transformers' implementation, also of a given checkpoint: eager | sdpa
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -242,7 +241,6 @@ _LIMITS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "sweep.primary.split": (lambda v: v == "test", "test"),
     "sweep.primary.decoding": (lambda v: v in ("t1.0", "t0.6_p0.95", "greedy"), "t1.0, t0.6_p0.95 or greedy"),
     "loss.denominator": (lambda v: v in ("all", "kept"), "all or kept"),
-    "model.attention": (lambda v: v in ("eager", "sdpa"), "eager or sdpa"),
     "model.head_dim": (lambda v: v > 0 and v % 2 == 0, "even and > 0"),
     "task.num_terms": (lambda v: 2 <= v <= 8, "2 to 8"),
     "sft.learning_rate": (lambda v: 0 < v < math.inf, "> 0"),

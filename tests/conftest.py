@@ -48,7 +48,6 @@ def model(tokenizer: Any) -> Any:
         num_heads=4,
         num_kv_heads=2,
         head_dim=8,
-        attention="eager",
     )
     built = build_model(shape, tokenizer, seed=0)
     with torch.no_grad():

@@ -15,17 +15,12 @@ def save_checkpoint(folder: Path, model: Any, tokenizer: Any) -> None:
     tokenizer.save_pretrained(folder)
 
 
-def load_checkpoint(folder: Path, *, attention: str) -> tuple[Any, Any]:
-    """Model (float32) and tokenizer of a folder; DataError when it is missing or is not a checkpoint.
-
-    ``attention`` names transformers' implementation, which a checkpoint does not record.
-    """
+def load_checkpoint(folder: Path) -> tuple[Any, Any]:
+    """Model (float32) and tokenizer of a folder; DataError when it is missing or is not a checkpoint."""
     check_checkpoint(folder)
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        model = AutoModelForCausalLM.from_pretrained(
-            folder, local_files_only=True, dtype="float32", attn_implementation=attention
-        )
+        model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, dtype="float32")
     except (OSError, ValueError, KeyError) as error:
         raise DataError(f"checkpoint folder {folder} cannot be loaded: {str(error).splitlines()[0]}") from None
     return model, tokenizer

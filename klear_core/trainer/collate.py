@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from klear_core.batch import TrainBatch
-from klear_core.records import RolloutGroup
+from klear_core.records import Problem, Prompt, RolloutGroup
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,14 @@ def pad(prompts: Sequence[Sequence[int]], responses: Sequence[Sequence[int]], *,
         attention_mask_NL=torch.tensor(attention),
         response_mask_NT=torch.tensor(response_mask),
     )
+
+
+def tokenize_prompts(tokenizer: Any, problems: Sequence[Problem]) -> list[Prompt]:
+    """Prompts as an engine takes them."""
+    ids = tokenizer([problem.prompt for problem in problems])["input_ids"]
+    return [
+        Prompt(problem_id=problem.problem_id, token_ids=tuple(row)) for problem, row in zip(problems, ids, strict=True)
+    ]
 
 
 def collate(groups: Sequence[RolloutGroup], advantages_PG: Tensor, *, pad_id: int) -> TrainBatch:

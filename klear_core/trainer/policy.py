@@ -26,7 +26,6 @@ def build_model(config: ModelConfig, tokenizer: Any, *, seed: int) -> Any:
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
         dtype="float32",
-        attn_implementation=config.attention,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -48,14 +47,15 @@ def score(
     if not bool(attention_mask_NL[:, :num_prompt].all()):
         mask = attention_mask_NL.long()
         positions = (mask.cumsum(1) - 1).clamp(min=0)
+    # The last token predicts nothing that is scored.
     output = model(
-        input_ids=token_ids_NL,
-        attention_mask=mask,
-        position_ids=positions,
+        input_ids=token_ids_NL[:, :-1],
+        attention_mask=None if mask is None else mask[:, :-1],
+        position_ids=None if positions is None else positions[:, :-1],
         use_cache=False,
-        logits_to_keep=num_response + 1,
+        logits_to_keep=num_response,
     )
-    all_logprobs_NTV = torch.log_softmax(output.logits[:, :-1].float() / temperature, dim=-1)
+    all_logprobs_NTV = torch.log_softmax(output.logits.float() / temperature, dim=-1)
     logprobs_NT = all_logprobs_NTV.gather(-1, token_ids_NL[:, num_prompt:, None]).squeeze(-1)
     entropy_NT = None
     if entropy:

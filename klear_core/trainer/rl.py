@@ -20,10 +20,10 @@ from klear_core.objectives.diagnostics import UpdateRecord, step_diagnostics, up
 from klear_core.objectives.policy_loss import policy_loss
 from klear_core.objectives.reductions import Denominators, step_denominators
 from klear_core.objectives.surrogates import get_surrogate
-from klear_core.records import Problem, Prompt, RandomKey, Reward, RolloutGroup, SamplingParams, Verdict
+from klear_core.records import Problem, RandomKey, Reward, RolloutGroup, SamplingParams, Verdict
 from klear_core.rewards.boxed import grade
 from klear_core.rollout.engine import Engine
-from klear_core.trainer.collate import collate
+from klear_core.trainer.collate import collate, tokenize_prompts
 from klear_core.trainer.optim import Optimizer, UpdateInfo
 from klear_core.trainer.policy import score
 
@@ -138,8 +138,8 @@ class RLTrainer:
     def _score(self, minibatches: Sequence["_Minibatch"]) -> list["_Minibatch"]:
         """Old log-probabilities from the trainer, for every mini-batch but the first with rows, in one forward pass.
 
-        That first one is scored by its own update, whose weights are still the old ones: so its ratio is exactly 1,
-        not 1 up to the rounding of another batch shape, and a pass is saved.
+        That first one is scored by its own update, whose weights are still the old ones: its ratio is exactly 1, not 1
+        up to the rounding of another batch shape.
         """
         trained = [k for k, minibatch in enumerate(minibatches) if len(minibatch.batch.advantages_N)]
         later = trained[1:]
@@ -283,14 +283,6 @@ class _Clock:
         now = time.perf_counter()
         self.seconds[name] = now - self._last
         self._last = now
-
-
-def tokenize_prompts(tokenizer: Any, problems: Sequence[Problem]) -> list[Prompt]:
-    """Prompts as an engine takes them."""
-    ids = tokenizer([problem.prompt for problem in problems])["input_ids"]
-    return [
-        Prompt(problem_id=problem.problem_id, token_ids=tuple(row)) for problem, row in zip(problems, ids, strict=True)
-    ]
 
 
 def _mean(values: Sequence[float]) -> float:

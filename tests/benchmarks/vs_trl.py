@@ -90,7 +90,7 @@ class Ours:
 
     def __init__(self, checkpoint: Path, *, skip: bool) -> None:
         config = settings(skip)
-        self.model, tokenizer = load_checkpoint(checkpoint, attention=config.model.attention)
+        self.model, tokenizer = load_checkpoint(checkpoint)
         engine = NativeEngine(self.model, tokenizer)
         problems = load_problems(config, "train")
         trainer = RLTrainer(config, model=self.model, tokenizer=tokenizer, engine=engine, problems=problems)
@@ -159,7 +159,7 @@ def trl_trainer(checkpoint: Path, folder: str, callback: Alternate):
     """TRL's GRPOTrainer on the same work; returns it with its reward counter and a list of generation seconds."""
     config = settings(True)
     rl = config.rl
-    model, tokenizer = load_checkpoint(checkpoint, attention=config.model.attention)
+    model, tokenizer = load_checkpoint(checkpoint)
     rewards = Rewards(tokenizer.eos_token_id)
     rows = rl.problems_per_step * rl.completions_per_problem
     arguments = GRPOConfig(

@@ -45,8 +45,8 @@ def test_a_checkpoint_round_trips_and_loads_with_nothing_of_ours(model, tokenize
     save_checkpoint(tmp_path / "a", model, tokenizer)
     assert list((tmp_path / "a").glob("*.safetensors"))
     assert not list((tmp_path / "a").glob("*.bin"))
-    ours, _ = load_checkpoint(tmp_path / "a", attention="eager")
-    theirs = AutoModelForCausalLM.from_pretrained(tmp_path / "a", attn_implementation="eager")
+    ours, _ = load_checkpoint(tmp_path / "a")
+    theirs = AutoModelForCausalLM.from_pretrained(tmp_path / "a")
     names = AutoTokenizer.from_pretrained(tmp_path / "a")
     ids = torch.tensor([names("3+4*2=")["input_ids"]])
     assert torch.equal(ours(input_ids=ids).logits, theirs(input_ids=ids).logits)
@@ -57,6 +57,6 @@ def test_a_checkpoint_round_trips_and_loads_with_nothing_of_ours(model, tokenize
 
 def test_a_missing_or_empty_checkpoint_folder_is_refused(tmp_path):
     with pytest.raises(DataError, match="does not exist"):
-        load_checkpoint(tmp_path / "nowhere", attention="eager")
+        load_checkpoint(tmp_path / "nowhere")
     with pytest.raises(DataError, match=r"holds no config\.json"):
-        load_checkpoint(tmp_path, attention="eager")
+        load_checkpoint(tmp_path)
