@@ -5,11 +5,15 @@ import sys
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table as RichTable
 
 from klear_core.errors import HarnessError
-from reports.analysis import analyse
+from klear_core.runs.schema import REPORT_DIR
+from reports import sentences
+from reports.analysis import Analysis, analyse
 from reports.load import SweepData, load_sweep
+from reports.markdown import plain
 from reports.report import write_report
 from reports.tables import result_table
 
@@ -23,26 +27,35 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         data = load_sweep(arguments.runs, arguments.sweep)
-        path = write_report(data, arguments.out or data.folder / "report")
+        analysis = analyse(data)
+        path = write_report(data, arguments.out or data.folder / REPORT_DIR, analysis)
     except HarnessError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
-    _show(data)
+    _show(data, analysis)
     print(f"report: {path}")
 
 
-def _show(data: SweepData) -> None:
-    """The result tables on the terminal."""
+def _show(data: SweepData, analysis: Analysis) -> None:
+    """The result tables on the terminal, each with the reasons for its dashes, and the answer in words."""
     console = Console(width=None if sys.stdout.isatty() else 120)
-    analysis = analyse(data)
-    for point, told in data.plan.points.items():
+    for point in data.plan.points:
         table = result_table(data, analysis, point)
-        shown = RichTable(title=told, title_justify="left")
+        shown = RichTable(title=_cell(data.told(point)), title_justify="left")
         for name in table.header:
-            shown.add_column(name)
+            shown.add_column(_cell(name))
         for row in table.rows:
-            shown.add_row(*[cell.replace("**", "") for cell in row])
+            shown.add_row(*[_cell(cell) for cell in row])
         console.print(shown)
+        for note in table.notes:
+            console.print(_cell(note))
+    for sentence in sentences.answers(data, analysis):
+        console.print(_cell(sentence))
+
+
+def _cell(text: str) -> str:
+    """Text without emphasis, control characters or console markup."""
+    return escape(plain(text.replace("**", "")))
 
 
 if __name__ == "__main__":

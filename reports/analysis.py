@@ -1,6 +1,7 @@
 """The numbers of a report: cells of scores, and every arm against the baseline at every operating point."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,16 +69,18 @@ def analyse(data: SweepData) -> Analysis:
     unranked = {point: reason for point in points if (reason := _why_unranked(data, point))}
     found = {d for run in data.runs for d in run.evaluations["decoding"].unique()} | {ask.decoding}
     asks = {decoding: under(data, ask, decoding) for decoding in sorted(found, key=_decoding_order)}
-    by_decoding = {decoding: _compare_all(data, other, unranked) for decoding, other in asks.items()}
+    scores = {name: {run.planned.folder: score(run, other) for run in data.runs} for name, other in asks.items()}
+    by_decoding = {name: _compare_all(data, scores[name], unranked) for name in asks}
+    told = scores[ask.decoding]
     return Analysis(
         ask=ask,
-        cells={(p, t): _cell(data, ask, p, t) for p in points for t in treatments},
+        cells={(p, t): _cell(data, ask, told, p, t) for p in points for t in treatments},
         versus=by_decoding[ask.decoding],
         by_decoding=by_decoding,
         metrics={decoding: other.metric for decoding, other in asks.items()},
         unranked=unranked,
         starts={point: _start(data, ask, point) for point in points},
-        unscored=[(run, why) for run in data.runs if not run.problem and (why := score(run, ask).reason)],
+        unscored=[(run, why) for run in data.runs if not run.problem and (why := told[run.planned.folder].reason)],
     )
 
 
@@ -86,9 +89,9 @@ def _decoding_order(name: str) -> tuple[int, str]:
     return (order.index(name) if name in order else len(order), name)
 
 
-def _cell(data: SweepData, ask: Ask, point: str, treatment: str) -> Cell:
+def _cell(data: SweepData, ask: Ask, told: Mapping[str, RunScore], point: str, treatment: str) -> Cell:
     runs = data.at(point, treatment)
-    scores = {run.planned.seed: score(run, ask) for run in runs}
+    scores = {run.planned.seed: told[run.planned.folder] for run in runs}
     finished = {seed: found.value for seed, found in scores.items() if not found.reason}
     starts = {run.planned.seed: start for run in runs if (start := data.start_of(run)) is not None}
     gains = [value - score(starts[seed], ask.start).value for seed, value in finished.items() if seed in starts]
@@ -115,7 +118,7 @@ def _start(data: SweepData, ask: Ask, point: str) -> Estimate:
     return mean_interval([score(data.sft[key], ask.start).value for key in keys if key in data.sft])
 
 
-def _compare_all(data: SweepData, ask: Ask, unranked: dict[str, str]) -> list[Versus]:
+def _compare_all(data: SweepData, told: Mapping[str, RunScore], unranked: Mapping[str, str]) -> list[Versus]:
     """Every arm against the baseline; Holm over all of them together, also over those that are not ranked."""
     baseline = data.plan.baseline
     if baseline is None:
@@ -124,7 +127,7 @@ def _compare_all(data: SweepData, ask: Ask, unranked: dict[str, str]) -> list[Ve
     for point in data.plan.points:
         for treatment in data.plan.treatments:
             if treatment != baseline and data.at(point, treatment):
-                found.append((point, treatment, *_paired(data, ask, point, treatment, baseline)))
+                found.append((point, treatment, *_paired(data, told, point, treatment, baseline)))
     adjusted = holm([comparison.p for _, _, comparison, _, _ in found])
     return [
         Versus(
@@ -142,12 +145,12 @@ def _compare_all(data: SweepData, ask: Ask, unranked: dict[str, str]) -> list[Ve
 
 
 def _paired(
-    data: SweepData, ask: Ask, point: str, treatment: str, baseline: str
+    data: SweepData, told: Mapping[str, RunScore], point: str, treatment: str, baseline: str
 ) -> tuple[Comparison, Estimate, tuple[int, ...]]:
     """Differences by seed and question, over the seeds that both arms finished."""
 
     def scores(name: str) -> dict[int, RunScore]:
-        found = {run.planned.seed: score(run, ask) for run in data.at(point, name)}
+        found = {run.planned.seed: told[run.planned.folder] for run in data.at(point, name)}
         return {seed: one for seed, one in found.items() if not one.reason}
 
     ours, theirs = scores(treatment), scores(baseline)
@@ -165,7 +168,9 @@ def _why_unranked(data: SweepData, point: str) -> str:
     """Why the objectives of a point must not be ranked: too few tokens left the band for clipping to act."""
     if not _compares_clipping(data):
         return ""
-    measured = {t: [run.steps for run in data.at(point, t) if "band_fraction" in run.steps] for t in data.plan.treatments}
+    measured = {
+        t: [run.steps for run in data.at(point, t) if "band_fraction" in run.steps] for t in data.plan.treatments
+    }
     frames = {treatment: steps for treatment, steps in measured.items() if steps}
     shares = [mean_interval([float(s["band_fraction"].mean()) for s in steps]).value for steps in frames.values()]
     known = [share for share in shares if not math.isnan(share)]

@@ -14,12 +14,19 @@ from matplotlib.ticker import EngFormatter
 from klear_core.runs.schema import CORNERS, REFERENCE_BAND
 from reports.analysis import Analysis
 from reports.load import RunData, SweepData
-from reports.tables import step_means
+from reports.training_tables import step_means
 
 # Okabe and Ito's palette: told apart by readers with any colour vision.
 _PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 _MARKERS = "osD^vPX*"
-_STYLE = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.25}
+_STYLE = {
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "text.parse_math": False,  # a dollar sign in a name is no formula
+}
 
 
 def write_figures(data: SweepData, analysis: Analysis, folder: Path) -> list[str]:
@@ -63,19 +70,20 @@ def results_figure(data: SweepData, analysis: Analysis) -> Figure | None:
                 error = cell.score.value - cell.score.low
                 bar = None if math.isnan(error) else error
                 axis.errorbar(k + 0.18, cell.score.value, yerr=bar, fmt="o", color=colour, capsize=4, zorder=3)
-        _reference_lines(axis, data, analysis)
+        _reference_lines(axis, data, analysis, point)
         baseline = data.plan.baseline
         axis.set_xticks(range(len(arms)), [f"{a}\n(baseline)" if a == baseline else a for a in arms], fontsize=9)
         axis.set_xlim(-0.5, len(arms) - 0.3)
-        axis.set_title(data.plan.points[point], fontsize=10)
-    axes[0].set_ylabel(f"{data.plan.primary.metric}, {data.plan.primary.split} questions")
-    axes[-1].legend(fontsize=8, frameon=False, loc="lower left")
+        axis.set_title(data.told(point), fontsize=10)
+    axes[0].set_ylabel(f"{analysis.ask.metric}, {analysis.ask.split} questions")
+    _legend(figure)
     return figure
 
 
-def _reference_lines(axis: Any, data: SweepData, analysis: Analysis) -> None:
-    if not math.isnan(analysis.start.value):
-        axis.axhline(analysis.start.value, color="0.35", linestyle="--", linewidth=1, label="after SFT")
+def _reference_lines(axis: Any, data: SweepData, analysis: Analysis, point: str) -> None:
+    start = analysis.starts[point].value
+    if not math.isnan(start):
+        axis.axhline(start, color="0.35", linestyle="--", linewidth=1, label="after SFT")
     if data.plan.floor is not None:
         axis.axhline(data.plan.floor, color="0.35", linestyle=":", linewidth=1, label="best constant answer")
 
@@ -83,7 +91,7 @@ def _reference_lines(axis: Any, data: SweepData, analysis: Analysis) -> None:
 def curves_figure(data: SweepData, analysis: Analysis) -> Figure | None:
     """Learning curves with seed bands: validation, reward, entropy, length, tokens outside the band."""
     rows = [
-        ("validation accuracy", _validation(data)),
+        (_validation_name(data), _validation(data)),
         ("training reward", _field("reward_mean")),
         ("entropy (nats)", _field("entropy")),
         ("response tokens", _field("response_tokens_mean")),
@@ -93,23 +101,27 @@ def curves_figure(data: SweepData, analysis: Analysis) -> Figure | None:
 
 
 def cost_curves_figure(data: SweepData, analysis: Analysis) -> Figure | None:
-    """Training reward against sampled tokens, updates and seconds: steps alone hide what they cost."""
-    if all(run.steps.empty or run.timings.empty for run in data.runs):
+    """Accuracy and reward against tokens, updates and seconds: steps alone hide what they cost."""
+    if all(run.steps.empty for run in data.runs):
         return None
     points = list(data.plan.points)
-    figure, axes = _panels(data, width=4.2, height=7.5, rows=3, sharex=False)
-    for row, (column, label) in enumerate(
-        (("tokens", "response tokens sampled"), ("updates", "optimizer updates"), ("seconds", "training seconds"))
-    ):
-        for axis, point in zip(axes[row], points, strict=True):
+    reward = _field("reward_mean")
+    rows = [(_validation(data), "tokens", _validation_name(data), "response tokens sampled")]
+    rows += [(reward, "tokens", "training reward", "response tokens sampled")]
+    rows += [(reward, "updates", "training reward", "optimizer updates")]
+    if any(len(run.timings) for run in data.runs):
+        rows += [(reward, "seconds", "training reward", "training seconds, without evaluation")]
+    figure, axes = _panels(data, width=4.2, height=2.5 * len(rows), rows=len(rows), sharex=False)
+    for k, (series, column, name, label) in enumerate(rows):
+        for axis, point in zip(axes[k], points, strict=True):
             for arm in data.plan.treatments:
-                _band(axis, _field("reward_mean"), data.at(point, arm), column, _colour(data, arm), arm)
+                _band(axis, series, data.at(point, arm), column, _colour(data, arm), arm)
             axis.set_xlabel(label)
             axis.xaxis.set_major_formatter(EngFormatter())
-            if row == 0:
-                axis.set_title(data.plan.points[point], fontsize=10)
-        axes[row][0].set_ylabel("training reward")
-    axes[0][-1].legend(fontsize=8, frameon=False, loc="lower right")
+            if k == 0:
+                axis.set_title(data.told(point), fontsize=10)
+        axes[k][0].set_ylabel(name)
+    _legend(figure)
     return figure
 
 
@@ -126,11 +138,11 @@ def _curve_grid(data: SweepData, rows: Sequence[tuple[str, Series]], column: str
             for arm in data.plan.treatments:
                 _band(axis, series, data.at(point, arm), column, _colour(data, arm), arm)
             if k == 0:
-                axis.set_title(data.plan.points[point], fontsize=10)
+                axis.set_title(data.told(point), fontsize=10)
             if k == len(rows) - 1:
                 axis.set_xlabel(label)
         axes[k][0].set_ylabel(name)
-    axes[0][-1].legend(fontsize=8, frameon=False, loc="lower right")
+    _legend(figure)
     return figure
 
 
@@ -139,24 +151,34 @@ def _band(axis: Any, series: Series, runs: Sequence[RunData], column: str, colou
     found = [curve for run in runs if len(curve := series(run, column))]
     if not found:
         return
-    # Runs of one arm differ in their tokens and seconds; their mean position at each step is the x of the curve.
-    width = min(len(curve) for curve in found)
-    x = np.mean([curve.index.to_numpy(dtype=float)[:width] for curve in found], axis=0)
-    values = np.array([curve.to_numpy(dtype=float)[:width] for curve in found])
-    # A collapsed run has steps without any token to measure; the others still show there.
+    x_RT, values = _stack(found)
+    # A collapsed run has steps without any token to measure, a failed run ends early; the others still show there.
     shown = np.isfinite(values).any(axis=0)
-    x, values = x[shown], values[:, shown]
+    # Runs of one arm differ in their tokens and seconds; their mean position at each step is the x of the curve.
+    x, values = np.nanmean(x_RT[:, shown], axis=0), values[:, shown]
     axis.plot(x, np.nanmean(values, axis=0), color=colour, label=label, linewidth=1.5)
     axis.fill_between(x, np.nanmin(values, axis=0), np.nanmax(values, axis=0), color=colour, alpha=0.13, linewidth=0)
 
 
+def _stack(curves: Sequence[pd.Series]) -> tuple[np.ndarray, np.ndarray]:
+    """Positions and values of curves as [R, T], NaN after the end of a shorter one."""
+    shape = (len(curves), max(len(curve) for curve in curves))
+    x_RT, values_RT = np.full(shape, math.nan), np.full(shape, math.nan)
+    for k, curve in enumerate(curves):
+        x_RT[k, : len(curve)] = curve.index.to_numpy(dtype=float)
+        values_RT[k, : len(curve)] = curve.to_numpy(dtype=float)
+    return x_RT, values_RT
+
+
 def _field(name: str, scale: float = 1.0) -> Series:
     def series(run: RunData, column: str) -> pd.Series:
-        if run.steps.empty:
+        if name not in run.steps or (column == "seconds" and run.timings.empty):
             return pd.Series(dtype=float)
-        frame = run.steps.copy()
+        frame = run.steps
         if column == "seconds":
-            frame["seconds"] = run.timings[["rollout_s", "reward_s", "score_s", "update_s"]].sum(axis=1).cumsum()
+            # Joined by step: a run that was killed may have more rows in one file than in the other.
+            spent = run.timings[["rollout_s", "reward_s", "score_s", "update_s"]].sum(axis=1).cumsum()
+            frame = frame.merge(pd.DataFrame({"step": run.timings["step"], "seconds": spent}), on="step")
         return frame.set_index(column)[name].astype(float) * scale
 
     return series
@@ -166,15 +188,29 @@ def _validation(data: SweepData) -> Series:
     """Accuracy on the validation questions, from the supervised start on."""
 
     def series(run: RunData, column: str) -> pd.Series:
-        start = data.sft.get(run.planned.seed)
-        frames = [r.evaluations for r in (start, run) if r is not None and not r.evaluations.empty]
-        if run.evaluations.empty:
+        frames = [r.evaluations for r in (data.start_of(run), run) if r is not None and not r.evaluations.empty]
+        if run.evaluations.empty or run.steps.empty:
             return pd.Series(dtype=float)
         rows = pd.concat(frames)
         rows = rows[(rows["split"] == "validation") & (rows["decoding"] == "t1.0")]
-        return rows.groupby("step")["correct"].mean().astype(float)
+        scores: pd.Series = rows.groupby("step")["correct"].mean().astype(float)
+        if column == "step":
+            return scores
+        position = pd.Series({0: 0.0} | dict(zip(run.steps["step"], run.steps[column].astype(float), strict=True)))
+        kept = scores[scores.index.isin(position.index)]
+        return pd.Series(kept.to_numpy(), index=position.loc[kept.index].to_numpy())
 
     return series
+
+
+def _validation_name(data: SweepData) -> str:
+    """avg@n of the validation rows, n being the samples that they hold."""
+    for run in data.runs:
+        rows = run.evaluations
+        rows = rows[(rows["split"] == "validation") & (rows["decoding"] == "t1.0")]
+        if len(rows):
+            return f"validation avg@{rows.groupby(['step', 'question']).size().min()}"
+    return "validation accuracy"
 
 
 def corners_figure(data: SweepData, analysis: Analysis) -> Figure | None:
@@ -195,9 +231,9 @@ def corners_figure(data: SweepData, analysis: Analysis) -> Figure | None:
                     axis.bar(x, heights, width=0.8 / len(arms), color=_colour(data, arm), label=arm)
             axis.set_xticks(range(4), labels, fontsize=9)
             if row == 0:
-                axis.set_title(data.plan.points[point], fontsize=10)
+                axis.set_title(data.told(point), fontsize=10)
         axes[row][0].set_ylabel(name)
-    axes[0][0].legend(fontsize=8, frameon=False)
+    _legend(figure)
     return figure
 
 
@@ -224,8 +260,18 @@ def weights_figure(data: SweepData, analysis: Analysis) -> Figure | None:
             )
         axis.set(title=title, xlabel="ratio r", xlim=(0, 2.2), ylim=(-0.05, 2.2))
     axes[0].set_ylabel("gradient weight F(r, A)")
-    axes[0].legend(fontsize=8, frameon=False, loc="upper left")
+    _legend(figure)
     return figure
+
+
+def _legend(figure: Figure) -> None:
+    """One legend below all panels, where it hides no data; an arm may be absent from some panels."""
+    found: dict[str, Any] = {}
+    for axis in figure.axes:
+        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
+            found.setdefault(label, handle)
+    if found:
+        figure.legend(found.values(), found.keys(), loc="outside lower center", ncols=4, fontsize=9, frameon=False)
 
 
 def _panels(data: SweepData, *, width: float, height: float, rows: int = 1, sharex: bool = True) -> tuple[Figure, Any]:

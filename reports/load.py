@@ -11,6 +11,9 @@ from klear_core.errors import RunStoreError
 from klear_core.runs import schema, store
 from reports.stats import collapsed
 
+# The columns that statistics need; the texts of a large sweep would fill the memory.
+_EVALUATED = ("step", "split", "decoding", "question", "sample", "correct", "response_tokens")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunData:
@@ -87,17 +90,26 @@ def _load_run(planned: schema.PlannedRun, folder: Path, sft_tokens: float, *, ex
     if "zero_variance_groups" in steps:
         tokens = list(steps["response_tokens_mean"])
         reason = collapsed(list(steps["zero_variance_groups"]), tokens, sft_tokens)
-    path = folder / schema.EVAL_FILE
-    evaluations = store.read_table(path).to_pandas() if path.is_file() else pd.DataFrame(columns=[*schema.EVAL_COLUMNS])
     return RunData(
         planned=planned,
         manifest=manifest,
         steps=steps,
         timings=_read_rows(folder / schema.TIMINGS_FILE),
-        evaluations=evaluations,
+        evaluations=_read_evaluations(folder / schema.EVAL_FILE),
         collapse=reason,
         expected_id=expected_id,
     )
+
+
+def _read_evaluations(path: Path) -> pd.DataFrame:
+    if not path.is_file():
+        return pd.DataFrame(columns=[*_EVALUATED])
+    table = store.read_table(path)
+    absent = [name for name in _EVALUATED if name not in table.column_names]
+    if absent:
+        raise RunStoreError(f"{path} lacks the columns {', '.join(absent)}")
+    frame: pd.DataFrame = table.select([*_EVALUATED]).to_pandas(categories=["split", "decoding"])
+    return frame
 
 
 def _read_rows(path: Path) -> pd.DataFrame:

@@ -22,6 +22,7 @@ def provenance_table(data: SweepData) -> Table:
         ("data hash", _agree(manifests, lambda m: m.data_hash[:16])),
         ("versions", _agree(manifests, lambda m: ", ".join(f"{k} {v}" for k, v in m.provenance.versions.items()))),
         ("machine", _agree(manifests, lambda m: ", ".join(m.provenance.machine.values()))),
+        ("problem order", _pairing(data)),
         ("threads a run", _agree(manifests, lambda m: str(m.provenance.threads))),
         ("runs", f"{sum(not run.problem for run in data.runs)} done of {len(data.runs)} planned"),
         ("supervised checkpoints", str(len(data.sft))),
@@ -46,6 +47,24 @@ def _commit(manifest: Manifest) -> str:
     if not where.commit:
         return "not in a git checkout"
     return f"{where.commit}{' with uncommitted changes' if where.dirty else ', clean tree'}"
+
+
+def _pairing(data: SweepData) -> str:
+    """Whether the arms of a seed met the same problems in the same order, which is what lets them pair."""
+    parted = []
+    for point in data.plan.points:
+        seen: dict[tuple[int, int], tuple[str, str]] = {}
+        for run in data.runs:
+            if run.planned.point != point or "problems_hash" not in run.steps:
+                continue
+            for step, found in zip(run.steps["step"], run.steps["problems_hash"], strict=True):
+                arm, first = seen.setdefault((run.planned.seed, int(step)), (run.planned.arm, found))
+                if found != first:
+                    parted.append(f"{run.planned.arm} and {arm}, seed {run.planned.seed}, from step {step}")
+                    break
+    if all(run.steps.empty for run in data.runs):
+        return DASH
+    return f"RUNS DISAGREE: {'; '.join(parted)}" if parted else "the same for all arms of a seed, at every step"
 
 
 def _agree(manifests: list[Manifest], read: Callable[[Manifest], str]) -> str:

@@ -11,21 +11,22 @@ from reports.figures import write_figures
 from reports.load import SweepData
 from reports.markdown import Table, escape, number
 from reports.provenance import fixed_table, provenance_table
-from reports.tables import corner_table, cost_table, decoding_table, result_table, training_table, verdict_table
+from reports.tables import decoding_table, result_table, verdict_table
+from reports.training_tables import corner_table, cost_table, speed_table, training_table
 
 _CAPTIONS = {
     "results.png": "Every dot is a seed, grey lines join the arms of a seed; beside them mean and 95 % t interval.",
-    "curves.png": "Mean over seeds, shaded the range of the seeds.",
-    "cost_curves.png": "The same reward against what it cost.",
+    "curves.png": "Mean over seeds, shaded their range; from the step at which a run stopped, over those that went on.",
+    "cost_curves.png": "Validation accuracy and training reward against what they cost.",
     "corners.png": "Where tokens with an advantage left the reference band, and the share of the gradient from there.",
     "weights.png": "The gradient weight of each objective; shaded the reference band. Curves are shifted a hair apart.",
 }
 
 
-def write_report(data: SweepData, folder: Path) -> Path:
+def write_report(data: SweepData, folder: Path, analysis: Analysis | None = None) -> Path:
     """Write report.md, its figures and CSV tables into ``folder``; returns the path of report.md."""
+    analysis = analyse(data) if analysis is None else analysis
     make_folder(folder)
-    analysis = analyse(data)
     figures = write_figures(data, analysis, folder)
     writer = _Writer(data, analysis, folder, figures)
     text = "\n".join(
@@ -59,14 +60,14 @@ class _Writer:
     def opening(self) -> str:
         """The question, the answer in words, and what the answer is not."""
         plan = self._data.plan
-        lines = [f"# {plan.title}", "", self._spec.question, "", "## In short", ""]
+        lines = [f"# {escape(plan.title)}", "", self._spec.question, "", "## In short", ""]
         lines += [f"- {sentence}" for sentence in sentences.answers(self._data, self._analysis)]
         lines += ["", *[f"- {sentence}" for sentence in self._spec.scope], ""]
         primary = plan.primary
         lines.append(
             f"Declared before the start: {primary.metric} on the {primary.split} questions under {primary.decoding}, "
             f"at step {primary.step}; baseline {plan.baseline or 'none'}. "
-            + (f"Floor: {number(plan.floor)}, {plan.floor_note}." if plan.floor is not None else "")
+            + (f"Floor: {number(plan.floor)}, {escape(plan.floor_note)}." if plan.floor is not None else "")
         )
         lines += ["", self._figure("results.png"), "| arm | objective |", "| --- | --- |"]
         lines += [f"| {escape(name)} | {escape(text)} |" for name, text in plan.treatments.items()]
@@ -75,7 +76,7 @@ class _Writer:
     def point(self, point: str) -> str:
         """Verdicts and scores of one operating point; points are never pooled."""
         plan, analysis = self._data.plan, self._analysis
-        lines = [f"## Results at {plan.points[point]}", ""]
+        lines = [f"## Results at {escape(self._data.told(point))}", ""]
         if plan.baseline is None:
             lines.append("No baseline is declared among these arms, so nothing is compared.")
         else:
@@ -99,8 +100,12 @@ class _Writer:
         lines = ["## Does the conclusion depend on the evaluation temperature?", ""]
         lines.append(sentences.temperature(self._data, self._analysis))
         lines.append("Sampling at temperature 1 rewards low entropy, which is what clipping changes.")
-        for point, told in self._data.plan.points.items():
-            lines += ["", f"{told}, arm minus {self._data.plan.baseline}, with Holm's verdict:", ""]
+        for point in self._data.plan.points:
+            lines += [
+                "",
+                f"{escape(self._data.told(point))}, arm minus {self._data.plan.baseline}, with Holm's verdict:",
+                "",
+            ]
             lines.append(self._table(decoding_table(self._analysis, point)))
         return "\n".join(lines) + "\n"
 
@@ -117,19 +122,32 @@ class _Writer:
     def training(self) -> str:
         """Curves, the state at the end of training, and cost."""
         lines = ["## How training went", "", *self._per_point(training_table), self._figure("curves.png")]
-        lines += ["## What it cost", "", *self._per_point(cost_table), self._figure("cost_curves.png")]
+        speed = self._per_point(lambda data, point: speed_table(data, self._analysis, point))
+        lines += [
+            "## How fast it learned",
+            "",
+            *speed,
+            "## What it cost",
+            "",
+            *self._per_point(cost_table),
+            self._figure("cost_curves.png"),
+        ]
         return "\n".join(lines) + "\n"
 
     def failures(self) -> str:
         """Every run that is not done, and why."""
         lines = ["## What failed, and why", ""]
         broken = [run for run in [*self._data.sft.values(), *self._data.runs] if run.problem]
-        if not broken:
+        if not broken and not self._analysis.unscored:
             lines.append(f"Nothing: all {len(self._data.runs)} runs are done.")
         for run in broken:
             supervised = any(run is other for other in self._data.sft.values())
             name = "supervised start" if supervised else run.planned.arm
             lines.append(f"- {name}, seed {run.planned.seed}: {escape(run.problem)}")
+        lines += [
+            f"- {run.planned.arm}, seed {run.planned.seed}: done, but without a score: {escape(why)}"
+            for run, why in self._analysis.unscored
+        ]
         return "\n".join(lines) + "\n"
 
     def provenance(self) -> str:
@@ -143,10 +161,10 @@ class _Writer:
 
     def _per_point(self, make: Callable[[SweepData, str], Table]) -> list[str]:
         parts = []
-        for point, told in self._data.plan.points.items():
+        for point in self._data.plan.points:
             table = make(self._data, point)
             if table.rows:
-                parts += [f"{told}:", "", self._table(table)]
+                parts += [f"{escape(self._data.told(point))}:", "", self._table(table)]
         return parts
 
     def _table(self, table: Table) -> str:

@@ -4,6 +4,7 @@ import math
 import re
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pandas as pd
 
 from klear_core.errors import RunStoreError
@@ -79,15 +80,16 @@ def under(data: SweepData, ask: Ask, decoding: str) -> Ask:
     if decoding == ask.decoding:
         return ask
     other = replace(ask, decoding=decoding)
-    counts = [samples for run in data.runs if (samples := _samples(_rows(run, other))) > 0]
-    return replace(other, k=min(ask.k, max(counts, default=ask.k)))
+    fewest = [int(counts.min()) for run in data.runs if len(counts := _tally(_rows(run, other))[1])]
+    return replace(other, k=min(ask.k, max(fewest, default=ask.k)))
 
 
 def score(run: RunData, ask: Ask) -> RunScore:
     """The run's answer; every reason for not counting it is a sentence that a report can print."""
     rows = _rows(run, ask)
-    missing = len(ask.questions - set(rows["question"]))
-    samples = _samples(rows)
+    questions, counts, hits = _tally(rows)
+    missing = len(ask.questions.difference(questions.tolist()))
+    samples = int(counts.min()) if len(counts) else 0
     reason = ""
     if run.problem:
         reason = run.problem
@@ -100,11 +102,8 @@ def score(run: RunData, ask: Ask) -> RunScore:
     if reason:
         return RunScore(by_question=pd.Series(dtype=float), samples=samples, reason=reason)
     # Samples are averaged before anything else: within a seed and question they are not independent observations.
-    grouped = rows.groupby("question")["correct"]
-    counts = grouped.agg(["sum", "count"])
-    means = grouped.mean().astype(float)
-    passed = pd.Series(pass_at_k(counts["count"].to_numpy(), counts["sum"].to_numpy(), ask.k), index=counts.index)
-    return RunScore(by_question=means if ask.kind == "avg" else passed, samples=samples, reason="")
+    values = hits / counts if ask.kind == "avg" else pass_at_k(counts, hits, ask.k)
+    return RunScore(by_question=pd.Series(values, index=questions), samples=samples, reason="")
 
 
 def _rows(run: RunData, ask: Ask) -> pd.DataFrame:
@@ -112,5 +111,8 @@ def _rows(run: RunData, ask: Ask) -> pd.DataFrame:
     return rows[(rows["split"] == ask.split) & (rows["decoding"] == ask.decoding) & (rows["step"] == ask.step)]
 
 
-def _samples(rows: pd.DataFrame) -> int:
-    return int(rows.groupby("question").size().min()) if len(rows) else 0
+def _tally(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Questions in order, with the samples and the correct samples of each."""
+    questions, place = np.unique(rows["question"].to_numpy(dtype=int), return_inverse=True)
+    correct = rows["correct"].to_numpy(dtype=float)
+    return questions, np.bincount(place, minlength=len(questions)), np.bincount(place, correct, len(questions))

@@ -2,10 +2,11 @@
 
 import math
 
-from reports.analysis import Analysis, Versus
+from reports.analysis import NO_VERDICT, NOT_RANKED, Analysis, Versus
 from reports.load import SweepData
-from reports.markdown import interval, number
-from reports.tables import arm_name, step_means
+from reports.markdown import escape, interval, number
+from reports.tables import arm_name
+from reports.training_tables import step_means
 
 
 def answers(data: SweepData, analysis: Analysis) -> list[str]:
@@ -14,21 +15,35 @@ def answers(data: SweepData, analysis: Analysis) -> list[str]:
 
 
 def _answer(data: SweepData, analysis: Analysis, point: str) -> str:
-    where = f"At {data.plan.points[point]}"
+    where = f"At {escape(data.told(point))}"
     if point in analysis.unranked:
         return f"{where} the objectives are not ranked: {analysis.unranked[point]}."
     versus = [row for row in analysis.versus if row.point == point]
     told = [f"{row.treatment} is {row.verdict} than {data.plan.baseline} by {_gap(row)}" for row in _decided(versus)]
-    open_ = [f"{row.treatment} {_gap(row)}" for row in versus if row.verdict == "not resolved"]
+    open_ = [f"{row.treatment} {_gap(row)}{_before_holm(row)}" for row in versus if row.verdict == "not resolved"]
+    few = [row for row in versus if row.verdict == NO_VERDICT]
     if not versus:
-        text = f"{where} nothing is compared"
-    elif all(row.verdict == "no verdict" for row in versus):
-        text = f"{where} there is no verdict: one seed gives no training-variance estimate"
+        text = f"{where} nothing is compared: {_why_nothing(data, point)}"
+    elif len(few) == len(versus):
+        one = any(row.seeds for row in few)
+        text = f"{where} there is no verdict: " + (
+            "one seed gives no training-variance estimate" if one else "no seed has a score for both arms"
+        )
     else:
         if open_:
             told.append(f"not resolved against {data.plan.baseline}: {', '.join(open_)}")
+        if few:
+            told.append(f"no verdict, fewer than two paired seeds: {', '.join(row.treatment for row in few)}")
         text = f"{where} {'; '.join(told)}"
     return f"{text}.{_collapse(data, analysis, point)}{_best_gain(data, analysis, point)}"
+
+
+def _why_nothing(data: SweepData, point: str) -> str:
+    if data.plan.baseline is None:
+        return "no baseline is declared"
+    if data.at(point, data.plan.baseline):
+        return f"{data.plan.baseline} is the only arm"
+    return f"the baseline {data.plan.baseline} has no run here"
 
 
 def _decided(versus: list[Versus]) -> list[Versus]:
@@ -37,6 +52,11 @@ def _decided(versus: list[Versus]) -> list[Versus]:
 
 def _gap(row: Versus) -> str:
     return interval(row.comparison.difference, "+.3f")
+
+
+def _before_holm(row: Versus) -> str:
+    found = row.comparison.difference
+    return f" (Holm p {number(row.adjusted_p)})" if found.low > 0 or found.high < 0 else ""
 
 
 def _collapse(data: SweepData, analysis: Analysis, point: str) -> str:
@@ -51,6 +71,8 @@ def _best_gain(data: SweepData, analysis: Analysis, point: str) -> str:
     ]
     if not cells:
         return ""
+    # One seed may lie anywhere, so it leads only where no arm has more.
+    cells = [cell for cell in cells if cell.gain.n > 1] or cells
     best = max(cells, key=lambda cell: cell.gain.value)
     return f" The highest mean, {best.treatment}, gains {interval(best.gain, '+.3f')} over the supervised start."
 
@@ -71,14 +93,22 @@ def detectable(analysis: Analysis, point: str) -> str:
 def temperature(data: SweepData, analysis: Analysis) -> str:
     """Whether a verdict, or the sign of a resolved difference, changes with the decoding."""
     primary = data.plan.primary.decoding
-    changed = []
+    if len(analysis.by_decoding) < 2:
+        return f"Only {primary} was evaluated, so whether the conclusion depends on the temperature is not known."
+    silent = (NO_VERDICT, NOT_RANKED)
+    changed, compared = [], False
     for row in analysis.versus:
         for decoding, others in analysis.by_decoding.items():
             (other,) = [o for o in others if (o.point, o.treatment) == (row.point, row.treatment)]
-            if other.verdict != row.verdict and "no verdict" not in (other.verdict, row.verdict):
+            if decoding == primary or row.verdict in silent or other.verdict in silent:
+                continue
+            compared = True
+            if other.verdict != row.verdict:
                 name = arm_name(row.treatment, row.point)
                 changed.append(f"{name} is {row.verdict} under {primary} and {other.verdict} under {decoding}")
-    if all(row.verdict == "no verdict" for row in analysis.versus):
+    if all(row.verdict == NOT_RANKED for row in analysis.versus):
+        return "There is no verdict that could change: no operating point is ranked."
+    if not compared:
         return "There is no verdict that could change: one seed gives no training-variance estimate."
     if not changed:
         return "No verdict changes with the decoding."

@@ -10,10 +10,11 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy.special import stdtr, stdtrit
 
 ALPHA = 0.05
 # Statistics with fewer runs than this decide nothing.
@@ -52,7 +53,7 @@ def mean_interval(values: ArrayLike, level: float = 1 - ALPHA) -> Estimate:
     mean = float(finite.mean()) if n else math.nan
     if n < MIN_SEEDS:
         return Estimate(value=mean, low=math.nan, high=math.nan, n=n)
-    half = float(stats.t.ppf(0.5 + level / 2, n - 1)) * standard_error(finite)
+    half = float(stdtrit(n - 1, 0.5 + level / 2)) * standard_error(finite)
     return Estimate(value=mean, low=mean - half, high=mean + half, n=n)
 
 
@@ -79,7 +80,7 @@ def compare(differences_R: ArrayLike) -> Comparison:
     elif error == 0:
         p = float(differences[0] == 0)
     else:
-        p = float(2 * stats.t.sf(abs(differences.mean()) / error, n - 1))
+        p = float(2 * stdtr(n - 1, -abs(differences.mean()) / error))
     return Comparison(
         difference=mean_interval(differences),
         p=p,
@@ -95,7 +96,7 @@ def minimum_detectable_effect(differences_R: ArrayLike, power: float = 0.8) -> f
     df = len(differences) - 1
     if df < 1:
         return math.nan
-    return float(stats.t.ppf(1 - ALPHA / 2, df) + stats.t.ppf(power, df)) * standard_error(differences)
+    return float(stdtrit(df, 1 - ALPHA / 2) + stdtrit(df, power)) * standard_error(differences)
 
 
 def sign_flip_p(differences_R: ArrayLike) -> float:
@@ -104,10 +105,14 @@ def sign_flip_p(differences_R: ArrayLike) -> float:
     n = len(differences)
     if not 1 <= n <= MAX_EXACT_SEEDS:
         return math.nan
-    signs = np.array(list(itertools.product((1.0, -1.0), repeat=n)))
-    means = np.abs(signs @ differences) / n
+    means = np.abs(_signs(n) @ differences) / n
     observed = abs(differences.mean())
     return float((means >= observed - 1e-12 * max(1.0, observed)).mean())
+
+
+@cache
+def _signs(n: int) -> np.ndarray:
+    return np.array(list(itertools.product((1.0, -1.0), repeat=n)))
 
 
 def two_way_interval(
@@ -166,7 +171,8 @@ def pass_at_k(samples: ArrayLike, correct: ArrayLike, k: int) -> np.ndarray:
 
 def _finite(values: ArrayLike) -> np.ndarray:
     array = np.asarray(values, dtype=float)
-    return array[np.isfinite(array)]
+    finite: np.ndarray = array[np.isfinite(array)]
+    return finite
 
 
 def collapsed(

@@ -50,8 +50,14 @@ def test_few_or_equal_values_have_defined_answers():
     assert math.isnan(compare([]).p)
 
 
-def test_values_that_are_not_finite_are_left_out_of_a_mean():
-    assert mean_interval([1.0, math.nan, 3.0]) == mean_interval([1.0, 3.0])
+def test_values_that_are_not_finite_are_left_out_of_every_statistic():
+    values, holed = [0.1, 0.2, 0.4], [0.1, math.nan, 0.2, math.inf, 0.4]
+    assert mean_interval(holed) == mean_interval(values)
+    assert compare(holed) == compare(values)
+    assert sign_flip_p(holed) == sign_flip_p(values)
+    assert minimum_detectable_effect(holed) == minimum_detectable_effect(values)
+    # Nothing known is no evidence: p must not be 0.
+    assert math.isnan(sign_flip_p([math.nan, math.nan]))
 
 
 @pytest.mark.parametrize(("n", "factor"), [(3, 5.36), (5, 3.72), (10, 3.15)])
@@ -107,6 +113,24 @@ def test_pass_at_k_is_the_share_of_subsets_with_a_correct_sample(n):
             subsets = list(itertools.combinations(samples, k))
             assert pass_at_k(n, [c], k)[0] == pytest.approx(sum(map(any, subsets)) / len(subsets))
     assert np.isnan(pass_at_k(n, [0], n + 1)).all()
+
+
+def test_pass_at_k_takes_a_count_a_question_and_does_not_overflow():
+    found = pass_at_k([4, 8, 2], [1, 2, 2], 4)
+    assert found[:2] == pytest.approx([1.0, 1 - math.comb(6, 4) / math.comb(8, 4)])
+    assert math.isnan(found[2])
+    large = 1 - math.comb(4900, 2500) / math.comb(5000, 2500)
+    assert pass_at_k(5000, [100], 2500)[0] == pytest.approx(large)
+
+
+def test_the_two_way_interval_covers_its_wider_scope_with_ten_seeds():
+    rng = np.random.default_rng(3)
+    hits, trials, truth = 0, 300, 0.05
+    for _ in range(trials):
+        seeds, questions = rng.normal(0, 0.05, (10, 1)), rng.normal(0, 0.3, (1, 60))
+        found = two_way_interval(truth + seeds + questions + rng.normal(0, 0.3, (10, 60)), rng=rng, resamples=300)
+        hits += found.low <= truth <= found.high
+    assert 0.91 <= hits / trials <= 0.985  # 93 to 97 % and two Monte-Carlo standard errors of 300 trials
 
 
 def test_the_two_way_interval_resamples_seeds_and_questions():
