@@ -136,13 +136,12 @@ class RLTrainer:
         return _Minibatch(batch=part, entropy_NT=None, denominators=denominators, num_rows=len(rows_N))
 
     def _score(self, minibatches: Sequence["_Minibatch"]) -> list["_Minibatch"]:
-        """Old log-probabilities from the trainer, for every mini-batch but the first with rows, in one forward pass.
+        """Old log-probabilities from the trainer, for every mini-batch but the first, in one forward pass.
 
-        That first one is scored by its own update, whose weights are still the old ones: its ratio is exactly 1, not 1
-        up to the rounding of another batch shape.
+        The first is scored by its own update, whose weights are still the old ones: its ratio is exactly 1, not 1 up
+        to the rounding of another batch shape.
         """
-        trained = [k for k, minibatch in enumerate(minibatches) if len(minibatch.batch.advantages_N)]
-        later = trained[1:]
+        later = [k for k, minibatch in enumerate(minibatches) if k > 0 and len(minibatch.batch.advantages_N)]
         scored = list(minibatches)
         if not later:
             return scored
