@@ -59,11 +59,6 @@ def number(value: float, form: str = ".3f") -> str:
     return DASH if value is None or math.isnan(value) else format(value, form)
 
 
-def signed(value: float) -> str:
-    """A difference with its sign."""
-    return number(value, "+.3f")
-
-
 def interval(estimate: Estimate, form: str = ".3f") -> str:
     """``value [low, high]``, the value alone without an interval, an em dash without either."""
     if math.isnan(estimate.value):

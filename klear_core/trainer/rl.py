@@ -23,6 +23,7 @@ from klear_core.objectives.surrogates import get_surrogate
 from klear_core.records import Problem, RandomKey, Reward, RolloutGroup, SamplingParams, Verdict
 from klear_core.rewards.boxed import grade
 from klear_core.rollout.engine import Engine
+from klear_core.runs.store import nan_mean
 from klear_core.trainer.collate import collate, tokenize_prompts
 from klear_core.trainer.optim import Optimizer, UpdateInfo
 from klear_core.trainer.policy import score
@@ -223,15 +224,15 @@ class RLTrainer:
             "samples": (rollout.groups[0].policy_step + 1) * len(completions),
             "tokens": self._sampled_tokens,
             "problems_hash": hashlib.sha256(ids.encode()).hexdigest()[:16],
-            "reward_mean": _mean([reward.value for reward in rewards]),
-            "correct_fraction": _mean([reward.verdict is Verdict.CORRECT for reward in rewards]),
-            "no_answer_fraction": _mean(
+            "reward_mean": nan_mean([reward.value for reward in rewards]),
+            "correct_fraction": nan_mean([reward.verdict is Verdict.CORRECT for reward in rewards]),
+            "no_answer_fraction": nan_mean(
                 [reward.verdict in (Verdict.NO_ANSWER, Verdict.BAD_FORMAT) for reward in rewards]
             ),
-            "truncated_fraction": _mean([reward.verdict is Verdict.TRUNCATED for reward in rewards]),
-            "zero_variance_groups": _mean(same),
-            "response_tokens_mean": _mean(lengths),
-            "entropy": _mean(entropies),
+            "truncated_fraction": nan_mean([reward.verdict is Verdict.TRUNCATED for reward in rewards]),
+            "zero_variance_groups": nan_mean(same),
+            "response_tokens_mean": nan_mean(lengths),
+            "entropy": nan_mean(entropies),
         }
 
     def _update_metrics(self, minibatches: Sequence["_Minibatch"], updates: Sequence["_Update"]) -> dict[str, Any]:
@@ -241,10 +242,10 @@ class RLTrainer:
         gaps = [update.sampler_gap for update in updates if update.record is not None]
         return {
             "learning_rate": infos[-1].learning_rate,
-            "loss": _mean([update.loss for update in updates]),
-            "grad_norm_mean": _mean([info.grad_norm for info in infos]),
+            "loss": nan_mean([update.loss for update in updates]),
+            "grad_norm_mean": nan_mean([info.grad_norm for info in infos]),
             "grad_norm_max": max(info.grad_norm for info in infos),
-            "clipped_updates": _mean([info.clipped for info in infos]),
+            "clipped_updates": nan_mean([info.clipped for info in infos]),
             "kept_rows": sum(len(m.batch.advantages_N) for m in minibatches) / sum(m.num_rows for m in minibatches),
             "sampler_gap_max": max(gaps, default=math.nan),
         } | step_diagnostics(later)
@@ -282,10 +283,6 @@ class _Clock:
         now = time.perf_counter()
         self.seconds[name] = now - self._last
         self._last = now
-
-
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values) if values else math.nan
 
 
 def _check_finite(metrics: Mapping[str, Any]) -> None:
