@@ -1,6 +1,7 @@
 """What a person sees while a sweep runs: a live table on a terminal, plain lines otherwise."""
 
 import math
+import os
 import sys
 import time
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from ablations.stages import SFT_ARM, Job, Progress
+from ablations.job import SFT_ARM, Job, Progress
 from klear_core.runs.schema import Plan
 
 _PLAIN_EVERY_S = 15.0
@@ -31,6 +32,9 @@ class Board(Protocol):
 
     def ended(self, job: Job, reason: str) -> None:
         """A child has ended, with the reason when it failed."""
+
+    def retried(self, job: Job, reason: str) -> None:
+        """An attempt has failed and another one follows."""
 
     def refresh(self) -> None:
         """Called about twice a second."""
@@ -77,7 +81,7 @@ class Tally:
         todo: dict[str, int] = {}
         for job in jobs:
             self._open[job.stage].add(job.run_id)
-            todo[arm_of(job)] = todo.get(arm_of(job), 0) + 1
+            todo[job.arm] = todo.get(job.arm, 0) + 1
         for name, arm in self.arms.items():
             arm.done = arm.planned - todo.get(name, 0)
         if SFT_ARM in todo:
@@ -85,20 +89,20 @@ class Tally:
 
     def start(self, job: Job) -> None:
         """A run has started."""
-        self.arms[arm_of(job)].running += 1
+        self.arms[job.arm].running += 1
         self._fractions[job.run_id] = (time.monotonic(), 0.0)
         self._slots_seen = max(self._slots_seen, len(self._fractions))
 
     def step(self, job: Job, progress: Progress) -> None:
         """A run has finished a step."""
-        arm = self.arms[arm_of(job)]
+        arm = self.arms[job.arm]
         arm.step, arm.total, arm.metrics = progress.step, progress.total, dict(progress.metrics)
         begun, _ = self._fractions[job.run_id]
         self._fractions[job.run_id] = (begun, progress.step / progress.total)
 
     def end(self, job: Job, reason: str) -> None:
         """A run has ended; one that never started failed with what it waited for."""
-        arm = self.arms[arm_of(job)]
+        arm = self.arms[job.arm]
         self._open[job.stage].discard(job.run_id)
         if job.run_id in self._fractions:
             arm.running -= 1
@@ -108,6 +112,11 @@ class Tally:
             arm.failed += 1
         else:
             arm.done += 1
+
+    def retry(self, job: Job) -> None:
+        """An attempt has ended and the run waits for its next one."""
+        self.arms[job.arm].running -= 1
+        self._fractions.pop(job.run_id)
 
     def eta_s(self) -> float:
         """Seconds to the end, NaN until the first RL run tells how long one takes."""
@@ -128,11 +137,6 @@ class Tally:
         return [(now - begun) / share for begun, share in running if share > 0]
 
 
-def arm_of(job: Job) -> str:
-    """Row of the table in which a job is shown."""
-    return SFT_ARM if job.stage == "sft" else job.config.arm
-
-
 class PlainBoard:
     """Lines for logs: starts, ends, and where the sweep stands every few seconds."""
 
@@ -143,8 +147,12 @@ class PlainBoard:
 
     def say(self, line: str) -> None:
         """Show one line that stays."""
-        sys.stdout.write(line + "\n")
-        sys.stdout.flush()
+        try:
+            sys.stdout.write(line + "\n")
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # Who read along has gone, as `| head` does; the sweep goes on, and the report's process inherits this.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     def started(self, job: Job) -> None:
         """A child has started."""
@@ -159,7 +167,12 @@ class PlainBoard:
         """A child has ended, with the reason when it failed."""
         self._tally.end(job, reason)
         told = f"failed: {reason}" if reason else f"done{_told(self._last_seen.pop(job.run_id, {}))}"
-        self.say(f"{arm_of(job)} seed {job.config.seed} {told} [ETA {_duration(self._tally.eta_s())}]")
+        self.say(f"{job.arm} seed {job.config.seed} {told} [ETA {_duration(self._tally.eta_s())}]")
+
+    def retried(self, job: Job, reason: str) -> None:
+        """An attempt has failed and another one follows."""
+        self._tally.retry(job)
+        self.say(f"{job.arm} seed {job.config.seed} is tried again after {reason}")
 
     def refresh(self) -> None:
         """Say where running arms stand, now and then."""
@@ -201,6 +214,11 @@ class LiveBoard:
     def ended(self, job: Job, reason: str) -> None:
         """A child has ended, with the reason when it failed."""
         self._tally.end(job, reason)
+
+    def retried(self, job: Job, reason: str) -> None:
+        """An attempt has failed and another one follows."""
+        self._tally.retry(job)
+        self.say(f"{job.arm} seed {job.config.seed} is tried again after {reason}")
 
     def refresh(self) -> None:
         """Redraw."""

@@ -1,34 +1,15 @@
 """Which questions a run answers, and when."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from ablations.tasks import load_problems
 from klear_core.config import RunConfig
-from klear_core.data.chains import DOMAIN, constant_floor, problems
 from klear_core.eval.runner import evaluate
-from klear_core.records import Problem
 from klear_core.rewards.boxed import grade
 from klear_core.rollout.native import NativeEngine
-from klear_core.runs import store
 from klear_core.trainer.collate import tokenize_prompts
-
-
-def load_problems(config: RunConfig, split: str) -> list[Problem]:
-    """The problems of a split: all training problems, or the questions that an evaluation asks."""
-    counts = {
-        "train": config.task.train_problems,
-        "validation": config.eval.validation_questions,
-        "test": config.eval.test_questions,
-    }
-    task = config.task
-    return problems(data_seed=task.data_seed, split=split, count=counts[split], num_terms=task.num_terms)
-
-
-def floor_of(config: RunConfig) -> tuple[float, str]:
-    """Accuracy of the best constant answer on the test questions, and a line that names it."""
-    answer, share = constant_floor(load_problems(config, "test"))
-    return share, f"always answering {answer} on the {config.eval.test_questions} test questions ({DOMAIN})"
 
 
 class Evaluator:
@@ -69,15 +50,3 @@ def evaluate_step(evaluator: Evaluator, config: RunConfig, step: int) -> tuple[l
     if step == config.rl.steps:
         rows += evaluator.run("test", ["t1.0", "t0.6_p0.95", "greedy"], step=step)
     return rows, time.perf_counter() - started
-
-
-def accuracy(rows: Sequence[Mapping[str, Any]], split: str, decoding: str, step: int) -> float:
-    """Share of correct answers under one key, NaN without rows."""
-    key = (split, decoding, step)
-    return store.nan_mean(row["correct"] for row in rows if (row["split"], row["decoding"], row["step"]) == key)
-
-
-def accuracies(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Latest accuracy by split and decoding, under the names that W&B shows."""
-    keys = {(row["split"], row["decoding"]): row["step"] for row in rows}
-    return {f"{s}/{d}/correct": accuracy(rows, s, d, step) for (s, d), step in keys.items()}

@@ -3,19 +3,25 @@
 import hashlib
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from ablations.evaluation import floor_of
+from ablations.differences import flatten_settings
+from ablations.tasks import CONTEXT_TOKENS, floor_of, load_problems, longest_prompt
 from klear_core import advantages
-from klear_core.config import RESULT_PARTS, RunConfig
+from klear_core.config import RunConfig
 from klear_core.errors import ConfigError, RunStoreError
 from klear_core.objectives import reductions, surrogates
 from klear_core.runs import provenance, schema
 from klear_core.settings import look_up, to_plain
-from klear_core.trainer.checkpoint import check_checkpoint
+from klear_core.trainer.model_folder import check_model
+
+# What a sweep has once, not once a run.
+_ONE_FOR_ALL = (
+    *("sweep", "launch", "wandb", "eval", "task"),
+    *("dry_run", "reuse", "only_failed", "retries", "max_failures", "fail_fast"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +45,9 @@ def make_plan(configs: Sequence[RunConfig]) -> CheckedPlan:
     _check_one_sweep(configs)
     for config in configs:
         _check_names(config)
-        if config.sft.checkpoint is not None:
-            check_checkpoint(Path(config.sft.checkpoint))
+        _check_context(config)
+    for split in ("train", "validation"):  # the test questions are drawn for the floor
+        load_problems(first, split)
     runs = [_planned(config) for config in configs]
     treatments = {config.treatment: _describe_objective(config) for config in configs}
     sweep, notes, baseline = first.sweep, [], first.sweep.baseline
@@ -94,13 +101,25 @@ def _check_names(config: RunConfig) -> None:
     reductions.get_reduction(config.loss.reduction)
 
 
+def _check_context(config: RunConfig) -> None:
+    """Prompt and response fit into the context of the model, which is looked at and not loaded."""
+    given = config.sft.checkpoint
+    context = CONTEXT_TOKENS if given is None else check_model(Path(given))
+    prompt, response = longest_prompt(config), config.rl.max_response_tokens
+    if prompt + response > context:
+        raise ConfigError(
+            f"rl.max_response_tokens is {response}; allowed: at most {context - prompt}, as the longest prompt has "
+            f"{prompt} tokens and the model's context {context}"
+        )
+
+
 def _check_one_sweep(configs: Sequence[RunConfig]) -> None:
     """All runs belong to one sweep, and what varies between them is declared: seed, compared key, operating points."""
     first = configs[0]
-    for part in ("sweep", "launch", "wandb", "eval", "task"):
+    for part in _ONE_FOR_ALL:
         for config in configs:
             if getattr(config, part) != getattr(first, part):
-                raise ConfigError(f"settings of {part} vary between runs; allowed: one value for the whole sweep")
+                raise ConfigError(f"{part} varies between runs; allowed: one value for the whole sweep")
     declared = (first.sweep.compare.split(".")[0] + ".", *first.sweep.points.values())
     for key in _varying(configs):
         if not key.startswith(declared):
@@ -117,33 +136,18 @@ def _check_one_sweep(configs: Sequence[RunConfig]) -> None:
 
 
 def _varying(configs: Sequence[RunConfig]) -> list[str]:
-    flat = [_flatten(config) for config in configs]
-    keys = {key for row in flat for key in row}
+    flat = [flatten_settings(to_plain(config)) for config in configs]
+    keys = {key for row in flat for key in row if key != "seed"}
     return sorted(key for key in keys if len({repr(row.get(key)) for row in flat}) > 1)
-
-
-def _flatten(config: RunConfig) -> dict[str, Any]:
-    plain = to_plain(config)
-    result: dict[str, Any] = {}
-
-    def walk(prefix: str, value: Any) -> None:
-        if isinstance(value, Mapping) and value:
-            for name, inner in value.items():
-                walk(f"{prefix}.{name}", inner)
-        else:
-            result[prefix] = value
-
-    for part in RESULT_PARTS:
-        walk(part, plain[part])
-    return result
 
 
 def _fixed(configs: Sequence[RunConfig]) -> dict[str, str]:
     varying = set(_varying(configs))
     whole = {"kl_term": "none", "entropy_bonus": "none", "positive_example_loss": "none"}
-    flat = _flatten(configs[0])
+    flat = flatten_settings(to_plain(configs[0]))
+    left_out = ("objective.", "seed")
     return {
-        key: _show(value) for key, value in flat.items() if key not in varying and not key.startswith("objective.")
+        key: _show(value) for key, value in flat.items() if key not in varying and not key.startswith(left_out)
     } | whole
 
 

@@ -28,10 +28,12 @@ def main() -> None:
         if not configs:  # Hydra has answered itself: --help, --cfg, --info
             return
         # Imported late: what needs only Hydra, such as --help, should not wait for torch.
-        from ablations.launch import run_sweep
-        from ablations.plan import make_plan
+        from ablations.pool import start_fork_server
 
-        code = run_sweep(make_plan(configs))
+        start_fork_server()
+        from ablations.launch import run_sweep
+
+        code = run_sweep(configs)
     except HarnessError as error:
         sys.stderr.write(f"error: {error}\n")
         code = _INVALID

@@ -1,212 +1,132 @@
-"""The stages a child process runs: supervised start, RL with its evaluations, and the records both leave behind."""
+"""The stages a child process runs: the supervised start, and RL with its evaluations."""
 
+import math
+import os
 import random
 import resource
-import shutil
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from ablations.evaluation import Evaluator, accuracies, accuracy, evaluate_step, load_problems
+from ablations.attempt import Attempt, run_attempt
+from ablations.evaluation import Evaluator, evaluate_step
+from ablations.job import Job, Progress
+from ablations.mirror import accuracies, is_shown, step_values
+from ablations.tasks import CONTEXT_TOKENS, load_problems
 from klear_core.config import RunConfig
 from klear_core.data.chains import demonstrate
 from klear_core.data.order import shuffled_forever
 from klear_core.data.tokenizer import build_tokenizer
-from klear_core.errors import HarnessError
 from klear_core.records import SFTExample
 from klear_core.rollout.native import NativeEngine
-from klear_core.runs import provenance, schema, store
-from klear_core.runs.wandb_sink import WandbSink
-from klear_core.settings import to_plain
-from klear_core.trainer.checkpoint import checkpoint_hash, load_checkpoint, save_checkpoint
+from klear_core.runs import schema
+from klear_core.runs.log import read_log
+from klear_core.trainer.model_folder import load_model, save_model
 from klear_core.trainer.policy import build_model
 from klear_core.trainer.rl import RLTrainer, StepResult
-from klear_core.trainer.sft import train_sft
+from klear_core.trainer.sft import SFTTrainer
 
-SFT_ARM = "sft"
-_CONTEXT_TOKENS = 128
 _OPERATOR_NAMES = {"+": "add", "-": "sub", "*": "mul"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """One child process: which stage, where it writes, and where its SFT checkpoint lies."""
-
-    stage: str  # "sft" or "rl"
-    config: RunConfig
-    folder: Path
-    checkpoint: Path | None  # what RL starts from; None for the SFT stage
-    sft: str
-    command: str
-    wandb_mode: str
-
-    @property
-    def run_id(self) -> str:
-        """Unique name, also in W&B."""
-        return f"sft-{self.sft}" if self.stage == "sft" else self.config.run_id
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """What a child tells its parent after a step."""
-
-    step: int
-    total: int
-    metrics: Mapping[str, float]
-
 
 Report = Callable[[Progress], None]
 
 
 def run_job(job: Job, report: Report) -> None:
-    """Run a stage from its start to a final manifest; what goes wrong is recorded there and raised."""
+    """Run a stage to its end, from its last checkpoint where there is one; ``run_attempt`` says what is recorded."""
     torch.set_num_threads(1)
-    with _recorded(job) as sink:
-        (_run_sft if job.stage == "sft" else _run_rl)(job, sink, report)
+    stage = _run_sft if job.stage == "sft" else _run_rl
+    run_attempt(job, lambda attempt: stage(attempt, report))
 
 
-@contextmanager
-def _recorded(job: Job) -> Iterator[WandbSink]:
-    """Keep the manifest true from start to end, and the W&B mirror open in between."""
-    started = time.perf_counter()
-    manifest = _manifest(job)
-    path = job.folder / schema.MANIFEST_FILE
-    store.write_json(path, manifest)
-    is_sft = job.stage == "sft"
-    arm = SFT_ARM if is_sft else job.config.arm
-    sink = WandbSink(
-        mode=job.wandb_mode,
-        project=job.config.wandb.project,
-        folder=job.folder,
-        run_id=job.run_id,
-        name=f"{arm}-s{job.config.seed}",
-        group=job.config.sweep.name,
-        job_type=job.stage,
-        config={key: value for key, value in to_plain(job.config).items() if key not in ("launch", "wandb")}
-        | {"sweep": job.config.sweep.name, "arm": arm, "seed": job.config.seed},
-    )
-    state, reason = "failed", ""
-    try:
-        yield sink
-        state = "done"
-    except BaseException as error:
-        reason = str(error) if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}"
-        raise
-    finally:
-        sink.finish(failed=state != "done")
-        wall_s = round(time.perf_counter() - started, 3)
-        store.write_json(path, replace(manifest, state=state, reason=reason, ended=provenance.utc_now(), wall_s=wall_s))
-
-
-def _manifest(job: Job) -> schema.Manifest:
-    config = job.config
-    is_sft = job.stage == "sft"
-    texts = [f"{p.prompt}{p.answer}" for split in ("train", "validation", "test") for p in load_problems(config, split)]
-    if config.sft.checkpoint is not None and job.checkpoint is not None:
-        texts.append(checkpoint_hash(job.checkpoint))
-    return schema.Manifest(
-        run_id=job.run_id,
-        sweep=config.sweep.name,
-        arm=SFT_ARM if is_sft else config.arm,
-        treatment=SFT_ARM if is_sft else config.treatment,
-        point="" if is_sft else config.point,
-        seed=config.seed,
-        state="running",
-        reason="",
-        config_hash=config.config_hash,
-        data_hash=provenance.data_hash(texts),
-        sft=job.sft,
-        provenance=provenance.collect_provenance(command=job.command, threads=torch.get_num_threads()),
-        started=provenance.utc_now(),
-        ended="",
-        wall_s=None,
-    )
-
-
-def _run_sft(job: Job, sink: WandbSink, report: Report) -> None:
-    config = job.config
-    tokenizer = build_tokenizer(max_length=_CONTEXT_TOKENS)
+def _run_sft(attempt: Attempt, report: Report) -> None:
+    config = attempt.job.config
+    tokenizer = build_tokenizer(max_length=CONTEXT_TOKENS)
     model = build_model(config.model, tokenizer, seed=config.seed)
-    examples = supervised_examples(config)
-    with store.JsonLines(job.folder / schema.STEPS_FILE) as log:
-        for row in train_sft(model, tokenizer, examples, config.sft):
-            log.append(row)
-            if row["step"] % 20 == 0 or row["step"] == config.sft.steps:
-                sink.log(row, step=int(row["step"]))
-                report(Progress(step=int(row["step"]), total=config.sft.steps, metrics={"loss": row["loss"]}))
+    trainer = SFTTrainer(model, tokenizer, lambda start: supervised_examples(config, start), config.sft)
+    attempt.resume(trainer)
+    log = attempt.records(schema.STEPS_FILE)
+    for row in trainer.steps():
+        log.append(row)
+        step = int(row["step"])
+        if is_shown("sft", step, config.sft.steps):
+            attempt.sink.log(row, step=step)
+            report(Progress(step=step, total=config.sft.steps, metrics={"loss": row["loss"]}))
+        attempt.checkpoint(trainer)
     evaluator = Evaluator(config, model, tokenizer)
-    rows = evaluator.run("test", ["t1.0"], step=0) + evaluator.run("validation", ["t1.0"], step=0)
-    store.write_table(job.folder / schema.EVAL_FILE, rows, schema.EVAL_COLUMNS)
-    sink.summarize({"test/correct": accuracy(rows, "test", "t1.0", 0)})
-    save_checkpoint(job.folder / schema.CHECKPOINT_DIR, model, tokenizer)
+    for split in ("test", "validation"):
+        _append(attempt, schema.EVAL_LOG, evaluator.run(split, ["t1.0"], step=0))
+    attempt.sink.summarize(accuracies(_rows(attempt, schema.EVAL_LOG)))
+    save_model(attempt.job.folder / schema.CHECKPOINT_DIR, model, tokenizer)
 
 
-def supervised_examples(config: RunConfig) -> Iterator[SFTExample]:
-    """The teacher's demonstrations, endless: a fresh one at every visit of a problem.
+def supervised_examples(config: RunConfig, start: int = 0) -> Iterator[SFTExample]:
+    """The teacher's demonstrations from visit ``start`` on, endless: a fresh one at every visit of a problem.
 
-    SFT is to see the teacher's distribution, not one draw of it.
+    SFT is to see the teacher's distribution, not one draw of it. Each depends on (seed, visit) only.
     """
     pool = load_problems(config, "train")
     mistakes = {operator: getattr(config.task.teacher_mistakes, name) for operator, name in _OPERATOR_NAMES.items()}
-    rng = random.Random(f"teacher/{config.seed}")
-    for index in shuffled_forever(len(pool), name=f"sft/{config.seed}"):
-        yield demonstrate(pool[index], mistakes=mistakes, rng=rng)
+    order = shuffled_forever(len(pool), name=f"sft/{config.seed}", start=start)
+    for visit, index in enumerate(order, start=start):
+        yield demonstrate(pool[index], mistakes=mistakes, rng=random.Random(f"teacher/{config.seed}/{visit}"))
 
 
-def _run_rl(job: Job, sink: WandbSink, report: Report) -> None:
-    config = job.config
+def _run_rl(attempt: Attempt, report: Report) -> None:
+    job, config = attempt.job, attempt.job.config
     assert job.checkpoint is not None
-    model, tokenizer = load_checkpoint(job.checkpoint)
-    engine = NativeEngine(model, tokenizer)
+    model, tokenizer = load_model(job.checkpoint)
     evaluator = Evaluator(config, model, tokenizer)
     trainer = RLTrainer(
-        config, model=model, tokenizer=tokenizer, engine=engine, problems=load_problems(config, "train")
+        config,
+        model=model,
+        tokenizer=tokenizer,
+        engine=NativeEngine(model, tokenizer),
+        problems=load_problems(config, "train"),
+        after_rollout=lambda: attempt.checkpoint(trainer),
     )
-    evaluations: list[dict[str, Any]] = []
-    texts: list[dict[str, Any]] = []
-    last = config.rl.steps
-    try:
-        with (
-            store.JsonLines(job.folder / schema.STEPS_FILE) as steps,
-            store.JsonLines(job.folder / schema.TIMINGS_FILE) as timings,
-        ):
-            for result in trainer.steps():
-                step = result.metrics["step"]
-                steps.append(result.metrics)
-                evaluated, eval_s = evaluate_step(evaluator, config, step)
-                evaluations += evaluated
-                texts += _text_rows(result, config.launch.rollout_rows)
-                timings.append(_timing_row(result, eval_s))
-                sink.log(_numbers(result.metrics) | accuracies(evaluated), step=step)
-                report(Progress(step=step, total=last, metrics=_numbers(result.metrics)))
-    finally:
-        # A run that fails keeps what it has measured.
-        if texts:
-            store.write_table(job.folder / schema.ROLLOUTS_FILE, texts, schema.ROLLOUT_COLUMNS)
-        if evaluations:
-            store.write_table(job.folder / schema.EVAL_FILE, evaluations, schema.EVAL_COLUMNS)
+    attempt.resume(trainer)
+    for result in trainer.steps():
+        step = result.metrics["step"]
+        attempt.records(schema.STEPS_FILE).append(result.metrics)
+        evaluated, eval_s = evaluate_step(evaluator, config, step)
+        _append(attempt, schema.EVAL_LOG, evaluated)
+        _append(attempt, schema.ROLLOUTS_LOG, _text_rows(result, config.launch.rollout_rows))
+        attempt.records(schema.TIMINGS_FILE).append(_timing_row(result, eval_s, attempt.number))
+        attempt.sink.log(step_values(result.metrics, evaluated), step=step)
+        report(Progress(step=step, total=config.rl.steps, metrics=step_values(result.metrics)))
+        if not result.diverged:
+            attempt.checkpoint(trainer)
     if config.wandb.log_text:
-        sink.log_texts(list(texts), step=last)
-    sink.summarize(accuracies(evaluations))
-    save_checkpoint(job.folder / schema.CHECKPOINT_DIR, model, tokenizer)
+        attempt.sink.log_texts(_rows(attempt, schema.ROLLOUTS_LOG), step=config.rl.steps)
+    attempt.sink.summarize(accuracies(_rows(attempt, schema.EVAL_LOG)))
+    save_model(job.folder / schema.CHECKPOINT_DIR, model, tokenizer)
 
 
-def _timing_row(result: StepResult, eval_s: float) -> dict[str, Any]:
+def _append(attempt: Attempt, name: str, rows: list[dict[str, Any]]) -> None:
+    records = attempt.records(name)
+    for row in rows:
+        records.append(row)
+
+
+def _rows(attempt: Attempt, name: str) -> list[Mapping[str, Any]]:
+    return list(read_log(attempt.records(name).path))
+
+
+def _timing_row(result: StepResult, eval_s: float, attempt: int) -> dict[str, Any]:
     seconds = {name: round(value, 6) for name, value in result.seconds.items()}
     tokens = sum(len(c.token_ids) for group in result.rollout.groups for c in group.completions)
     unit = 2**20 if sys.platform == "darwin" else 2**10
     return {
         "step": result.metrics["step"],
+        "attempt": attempt,
+        "pid": os.getpid(),
         **seconds,
         "eval_s": round(eval_s, 6),
         "total_s": round(sum(seconds.values()) + eval_s, 6),
-        "sampled_tokens_per_s": round(tokens / result.seconds["rollout_s"], 1),
+        # A rollout that came from a checkpoint was not sampled here.
+        "sampled_tokens_per_s": math.nan if result.resumed else round(tokens / result.seconds["rollout_s"], 1),
         "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit, 1),
     }
 
@@ -233,13 +153,3 @@ def _text_rows(result: StepResult, limit: int) -> list[dict[str, Any]]:
                 }
             )
     return rows
-
-
-def _numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
-    return {name: value for name, value in metrics.items() if isinstance(value, int | float)}
-
-
-def discard(folder: Path) -> None:
-    """Remove the remains of an SFT job that did not finish; nothing else of it is ever read."""
-    if folder.exists():
-        shutil.rmtree(folder)

@@ -6,13 +6,11 @@ Every default lives in the YAML files of ``sweeps/``, where a reader sees it; he
 import dataclasses
 import hashlib
 import json
-import math
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from klear_core.errors import ConfigError
+from klear_core.limits import check_limits
 from klear_core.settings import look_up
 
 
@@ -124,6 +122,7 @@ class RLConfig:
     weight_decay: float
     temperature: float
     max_response_tokens: int
+    max_skipped_updates: int  # updates that are not finite and left out before the run counts as diverged
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +143,7 @@ class WandbConfig:
     mode: str | None  # online | offline | disabled
     project: str
     log_text: bool
+    finish_timeout_s: float  # how long the end of a run waits for W&B; what is missing then, `ablations sync` repairs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,6 +154,9 @@ class LaunchConfig:
     slots: int | None  # runs side by side; null = number of cores
     live: bool | None  # live table; null = when the output is a terminal
     rollout_rows: int  # completions of the first problems of a step kept as text
+    checkpoint_every_s: float  # least seconds between two checkpoints of a run: what a kill can cost
+    time_limit_s: float | None  # of one attempt of a run; null = none
+    memory_limit_mb: int | None  # data segment of a run's process, MiB; null = none
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,9 +170,15 @@ class ScaleConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """Everything one run is. ``run_id`` hashes the fields that change its result."""
+    """Everything one run is, and how its sweep is run. ``run_id`` hashes the fields that change its result."""
 
     seed: int
+    dry_run: bool  # show the plan with an estimate, start and write nothing
+    reuse: str | None  # null = same settings and code only; any_code; new_folder
+    only_failed: bool  # of the planned runs, those that failed
+    retries: int  # further attempts in one command, after infrastructure trouble or out of memory only
+    max_failures: int | None  # failed runs after which no more are started; null = no limit
+    fail_fast: bool  # stop everything at the first failed run
     sweep: SweepConfig
     scale: ScaleConfig
     objective: ObjectiveConfig
@@ -185,7 +194,7 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         """Check every limit; ConfigError names the first one that is broken."""
-        _check_limits(self)
+        check_limits(self)
 
     @property
     def treatment(self) -> str:
@@ -214,76 +223,16 @@ class RunConfig:
 
     @property
     def sft_key(self) -> str:
-        """Key of the shared SFT checkpoint; empty when RL starts from a given folder."""
+        """Hash of the settings of the shared SFT checkpoint; empty when RL starts from a given folder."""
         if self.sft.checkpoint is not None:
             return ""
         parts = {name: dataclasses.asdict(getattr(self, name)) for name in ("task", "model", "sft", "eval")}
         parts["eval"].pop("validation_every")
-        return _hash(parts | {"seed": self.seed, "max_response_tokens": self.rl.max_response_tokens})[:16]
+        return _hash(parts | {"seed": self.seed, "max_response_tokens": self.rl.max_response_tokens})
 
 
 # The parts that change a result; the others say where and how to run.
 RESULT_PARTS = ("objective", "advantage", "loss", "model", "task", "sft", "rl", "eval")
-
-_POSITIVE = {
-    "model": "hidden_size intermediate_size num_layers num_heads num_kv_heads",
-    "task": "train_problems",
-    "sft": "steps batch_size max_grad_norm",
-    "rl": "steps problems_per_step completions_per_problem updates_per_rollout max_grad_norm max_response_tokens",
-    "eval": "test_questions test_samples validation_questions validation_samples validation_every",
-}
-
-# key -> (test, what is allowed). NaN fails every comparison, so it is refused too.
-_LIMITS: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "seed": (lambda v: 0 <= v < 2**31, "0 to 2147483647"),
-    "sweep.name": (lambda v: re.fullmatch(r"[a-z][a-z0-9_.-]*", v) is not None, "lower-case letters, digits, - _ ."),
-    "objective.name": (lambda v: re.fullmatch(r"[a-z][a-z0-9_]*", v) is not None, "lower-case letters, digits and _"),
-    "sweep.primary.split": (lambda v: v == "test", "test"),
-    "sweep.primary.decoding": (lambda v: v in ("t1.0", "t0.6_p0.95", "greedy"), "t1.0, t0.6_p0.95 or greedy"),
-    "loss.denominator": (lambda v: v in ("all", "kept"), "all or kept"),
-    "model.head_dim": (lambda v: v > 0 and v % 2 == 0, "even and > 0"),
-    "task.num_terms": (lambda v: 2 <= v <= 8, "2 to 8"),
-    "sft.learning_rate": (lambda v: 0 < v < math.inf, "> 0"),
-    "sft.warmup_steps": (lambda v: v >= 0, ">= 0"),
-    "rl.learning_rate": (lambda v: 0 < v < math.inf, "> 0"),
-    "rl.warmup_updates": (lambda v: v >= 0, ">= 0"),
-    "rl.adam_beta1": (lambda v: 0 <= v < 1, "0 <= value < 1"),
-    "rl.adam_beta2": (lambda v: 0 <= v < 1, "0 <= value < 1"),
-    "rl.weight_decay": (lambda v: 0 <= v < math.inf, ">= 0"),
-    "rl.temperature": (lambda v: 0 < v < math.inf, "> 0"),
-    "wandb.mode": (lambda v: v in (None, "online", "offline", "disabled"), "null, online, offline or disabled"),
-    "launch.slots": (lambda v: v is None or v > 0, "null or > 0"),
-    "launch.rollout_rows": (lambda v: v >= 0, ">= 0"),
-    **{f"{part}.{name}": (lambda v: v > 0, "> 0") for part, names in _POSITIVE.items() for name in names.split()},
-    **{f"task.teacher_mistakes.{name}": (lambda v: 0 <= v <= 1, "0 to 1") for name in ("add", "sub", "mul")},
-}
-
-
-def _check_limits(config: RunConfig) -> None:
-    for key, (allowed, text) in _LIMITS.items():
-        value = look_up(config, key)
-        if not allowed(value):
-            raise ConfigError(f"{key} is {value!r}; allowed: {text}")
-    rl, metric = config.rl, config.sweep.primary.metric
-    if rl.problems_per_step % rl.updates_per_rollout:
-        raise ConfigError(
-            f"rl.updates_per_rollout is {rl.updates_per_rollout}; allowed: a divisor of "
-            f"rl.problems_per_step = {rl.problems_per_step}, so that all mini-batches have one size"
-        )
-    heads, kv_heads = config.model.num_heads, config.model.num_kv_heads
-    if heads % kv_heads:
-        raise ConfigError(f"model.num_kv_heads is {kv_heads}; allowed: a divisor of model.num_heads = {heads}")
-    if rl.problems_per_step > config.task.train_problems:
-        raise ConfigError(
-            f"rl.problems_per_step is {rl.problems_per_step}; allowed: at most "
-            f"task.train_problems = {config.task.train_problems}"
-        )
-    k = 1 if config.sweep.primary.decoding == "greedy" else config.eval.test_samples
-    if metric not in (f"avg@{k}", f"pass@{k}"):
-        drawn = f"as {k} samples a question are drawn"
-        raise ConfigError(f"sweep.primary.metric is {metric!r}; allowed: avg@{k} or pass@{k}, {drawn}")
-    for key in (config.sweep.compare, *config.sweep.points.values()):
-        look_up(config, key)
 
 
 def _hash(value: Any) -> str:

@@ -19,3 +19,7 @@ class EngineError(HarnessError):
 
 class RunStoreError(HarnessError):
     """A run folder cannot be created, written or read."""
+
+
+class DivergedError(HarnessError):
+    """A loss, a ratio, a gradient or the policy itself stopped being finite: an outcome of the run, not a bug."""

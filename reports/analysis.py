@@ -45,6 +45,7 @@ class Cell:
     per_seed: dict[int, float]
     samples: int  # a question, the fewest of its runs
     collapsed: int
+    diverged: int
     missing: tuple[str, ...]  # "seed 3: failed: ..." for each run without a score
 
 
@@ -105,6 +106,7 @@ def _cell(data: SweepData, ask: Ask, told: Mapping[str, RunScore], point: str, t
         per_seed=finished,
         samples=min((found.samples for found in scores.values() if not found.reason), default=0),
         collapsed=sum(bool(run.collapse) for run in runs),
+        diverged=sum(run.diverged for run in runs),
         missing=tuple(f"seed {seed}: {found.reason}" for seed, found in scores.items() if found.reason),
     )
 

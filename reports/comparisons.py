@@ -1,5 +1,6 @@
 """What each sweep's report asks and says: one spec a sweep, one sweep a spec."""
 
+import re
 from dataclasses import dataclass
 
 
@@ -46,5 +47,5 @@ GENERIC = ComparisonSpec(
 
 
 def spec_for(sweep: str) -> ComparisonSpec:
-    """The spec of a sweep, a generic one for runs outside the declared sweeps."""
-    return SPECS.get(sweep, GENERIC)
+    """The spec of a sweep, or of <name>-2 that reuse=new_folder made of it; a generic one outside the declared ones."""
+    return SPECS.get(re.sub(r"-\d+$", "", sweep), GENERIC)

@@ -9,6 +9,7 @@ import pandas as pd
 
 from klear_core.errors import RunStoreError
 from klear_core.runs import schema, store
+from klear_core.runs.log import read_log
 from reports.stats import collapsed
 
 # The columns that statistics need; the texts of a large sweep would fill the memory.
@@ -21,6 +22,7 @@ class RunData:
 
     planned: schema.PlannedRun
     manifest: schema.Manifest | None
+    status: schema.Status | None
     steps: pd.DataFrame
     timings: pd.DataFrame
     evaluations: pd.DataFrame
@@ -30,13 +32,24 @@ class RunData:
     @property
     def problem(self) -> str:
         """Why the run is not complete, "" when it is done."""
-        if self.manifest is None:
+        if self.manifest is None or self.status is None:
             return "not started"
         if self.expected_id and self.manifest.run_id != self.expected_id:
             return f"the folder holds run {self.manifest.run_id}, the plan asks for {self.expected_id}"
-        if self.manifest.state == "done":
+        if self.status.state == "done":
             return ""
-        return f"{self.manifest.state}: {self.manifest.reason}" if self.manifest.reason else self.manifest.state
+        words = (self.status.state, self.status.exit_class, self.status.reason)
+        return ": ".join(word for word in words if word)
+
+    @property
+    def diverged(self) -> bool:
+        """Whether it ended because something was not finite: an outcome, not a fault of the harness."""
+        return self.status is not None and self.status.exit_class == "diverged"
+
+    @property
+    def wall_s(self) -> float:
+        """Seconds of all attempts, NaN before the first has ended."""
+        return self.status.wall_s if self.status is not None and self.status.ended else math.nan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +98,7 @@ def load_sweep(runs_dir: Path, name: str) -> SweepData:
 
 def _load_run(planned: schema.PlannedRun, folder: Path, sft_tokens: float, *, expected_id: str = "") -> RunData:
     manifest = store.read_manifest(folder) if (folder / schema.MANIFEST_FILE).is_file() else None
+    status = store.read_status(folder)
     steps = _read_rows(folder / schema.STEPS_FILE)
     reason = ""
     if "zero_variance_groups" in steps:
@@ -93,27 +107,28 @@ def _load_run(planned: schema.PlannedRun, folder: Path, sft_tokens: float, *, ex
     return RunData(
         planned=planned,
         manifest=manifest,
+        status=status,
         steps=steps,
         timings=_read_rows(folder / schema.TIMINGS_FILE),
-        evaluations=_read_evaluations(folder / schema.EVAL_FILE),
+        evaluations=_read_evaluations(folder),
         collapse=reason,
         expected_id=expected_id,
     )
 
 
-def _read_evaluations(path: Path) -> pd.DataFrame:
-    if not path.is_file():
+def _read_evaluations(folder: Path) -> pd.DataFrame:
+    table = store.read_evaluations(folder)
+    if not table.num_rows:
         return pd.DataFrame(columns=[*_EVALUATED])
-    table = store.read_table(path)
     absent = [name for name in _EVALUATED if name not in table.column_names]
     if absent:
-        raise RunStoreError(f"{path} lacks the columns {', '.join(absent)}")
+        raise RunStoreError(f"{folder / schema.EVAL_FILE} lacks the columns {', '.join(absent)}")
     frame: pd.DataFrame = table.select([*_EVALUATED]).to_pandas(categories=["split", "decoding"])
     return frame
 
 
 def _read_rows(path: Path) -> pd.DataFrame:
-    return pd.DataFrame(list(store.read_jsonl(path))) if path.is_file() else pd.DataFrame()
+    return pd.DataFrame(list(read_log(path))) if path.is_file() else pd.DataFrame()
 
 
 def _mean_length(start: RunData | None) -> float:

@@ -1,5 +1,6 @@
 """Provenance tables: where a report's numbers come from, and what was the same in every run."""
 
+import math
 from collections.abc import Callable
 
 import pandas as pd
@@ -11,10 +12,15 @@ from reports.markdown import DASH, Table
 
 def provenance_table(data: SweepData) -> Table:
     """One row a fact; a fact on which runs disagree lists every value and says so."""
-    manifests = [run.manifest for run in [*data.runs, *data.sft.values()] if run.manifest is not None]
-    started = sorted(manifest.started for manifest in manifests)
-    ended = sorted(manifest.ended for manifest in manifests if manifest.ended)
-    walls = [manifest.wall_s for manifest in manifests if manifest.wall_s is not None]
+    stored = [*data.runs, *data.sft.values()]
+    manifests = [run.manifest for run in stored if run.manifest is not None]
+    statuses = [run.status for run in stored if run.status is not None]
+    started = sorted(status.started for status in statuses)
+    ended = sorted(status.ended for status in statuses if status.ended)
+    walls = [run.wall_s for run in stored if not math.isnan(run.wall_s)]
+    resumed = [status for status in statuses if status.attempt > 1]
+    mixed = [status for status in statuses if len(status.sources) > 1]
+    others = [run for run in data.plan.runs if run.other_code]
     facts = [
         ("command", data.plan.command),
         ("commit", _agree(manifests, _commit)),
@@ -26,6 +32,10 @@ def provenance_table(data: SweepData) -> Table:
         ("threads a run", _agree(manifests, lambda m: str(m.provenance.threads))),
         ("runs", f"{sum(not run.problem for run in data.runs)} done of {len(data.runs)} planned"),
         ("supervised checkpoints", str(len(data.sft))),
+        ("runs of more than one attempt", str(len(resumed))),
+        ("runs reused from other code", str(len(others))),
+        ("runs begun by one code and ended by another", str(len(mixed))),
+        ("W&B mirrors not complete", str(sum(bool(status.mirror) for status in statuses))),
         ("from", started[0] if started else DASH),
         ("to", ended[-1] if ended else DASH),
         ("seconds, summed over runs", f"{sum(walls):,.0f}" if walls else DASH),

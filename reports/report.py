@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from klear_core.runs.store import make_folder, write_text
+from klear_core.runs.folders import make_folder
+from klear_core.runs.store import write_text
 from reports import sentences
 from reports.analysis import Analysis, analyse
 from reports.comparisons import spec_for

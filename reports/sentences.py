@@ -61,8 +61,12 @@ def _before_holm(row: Versus) -> str:
 
 def _collapse(data: SweepData, analysis: Analysis, point: str) -> str:
     cells = [analysis.cells[point, treatment] for treatment in data.plan.treatments]
-    told = [f"{cell.treatment} {cell.collapsed} of {cell.planned}" for cell in cells if cell.collapsed]
-    return f" Collapsed runs: {', '.join(told)}." if told else ""
+    told = ""
+    for outcome in ("collapsed", "diverged"):
+        counts = [(cell, int(getattr(cell, outcome))) for cell in cells]
+        named = ", ".join(f"{cell.treatment} {count} of {cell.planned}" for cell, count in counts if count)
+        told += f" {outcome.capitalize()} runs: {named}." if named else ""
+    return told
 
 
 def _best_gain(data: SweepData, analysis: Analysis, point: str) -> str:

@@ -133,7 +133,7 @@ def cost_table(data: SweepData, point: str) -> Table:
             continue
         phases = ("rollout_s", "score_s", "update_s", "eval_s")
         seconds = {name: _mean([float(run.timings[name].sum()) for run in runs]) for name in phases}
-        walls = [run.manifest.wall_s for run in runs if run.manifest and run.manifest.wall_s is not None]
+        walls = [run.wall_s for run in runs if not math.isnan(run.wall_s)]
         tokens = _mean([float(run.steps["tokens"].iloc[-1]) for run in runs])
         samples = _mean([float(run.steps["samples"].iloc[-1]) for run in runs])
         rate = tokens / seconds["rollout_s"] if seconds["rollout_s"] > 0 else math.nan

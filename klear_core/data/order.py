@@ -2,13 +2,22 @@
 
 import random
 from collections.abc import Iterator
+from functools import lru_cache
 
 
-def shuffled_forever(count: int, *, name: str) -> Iterator[int]:
-    """Endless order of ``count`` items: each once an epoch, shuffled by (name, epoch) only."""
-    epoch = 0
+def shuffled_forever(count: int, *, name: str, start: int = 0) -> Iterator[int]:
+    """Endless order of ``count`` items: each once an epoch, shuffled by (name, epoch) only.
+
+    The first ``start`` visits are left out: an order is gone on with at any place, without the state of a generator.
+    """
+    epoch, skip = divmod(start, count)
     while True:
-        order = list(range(count))
-        random.Random(f"{name}/{epoch}").shuffle(order)
-        yield from order
-        epoch += 1
+        yield from _epoch(count, name, epoch)[skip:]
+        epoch, skip = epoch + 1, 0
+
+
+@lru_cache(maxsize=2)
+def _epoch(count: int, name: str, epoch: int) -> tuple[int, ...]:
+    order = list(range(count))
+    random.Random(f"{name}/{epoch}").shuffle(order)
+    return tuple(order)

@@ -1,6 +1,8 @@
 """Where a result comes from: commit, source hash, versions and machine, without absolute paths or host names."""
 
+import functools
 import hashlib
+import json
 import os
 import platform
 import subprocess
@@ -13,16 +15,18 @@ from klear_core.runs.schema import Provenance
 
 _PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "hydra-core", "omegaconf", "wandb", "pyarrow", "pandas")
 _SOURCE_PACKAGES = ("klear_core", "ablations")
+# Packages whose version can change a score.
+_SCORERS = ("math-verify", "latex2sympy2-extended")
 _ROOT = Path(__file__).resolve().parents[2]
 
 
-def collect_provenance(*, command: str, threads: int) -> Provenance:
-    """The provenance of this process; git is asked only when the source lies in a checkout."""
+def collect_provenance(*, source: str, command: str, threads: int) -> Provenance:
+    """The provenance of this process, which runs code of hash ``source``; git is asked only in a checkout."""
     commit, dirty = _git_state()
     return Provenance(
         commit=commit,
         dirty=dirty,
-        source_hash=source_hash(),
+        source_hash=source,
         versions=package_versions(),
         machine=machine(),
         threads=threads,
@@ -30,9 +34,13 @@ def collect_provenance(*, command: str, threads: int) -> Provenance:
     )
 
 
+@functools.cache
 def source_hash() -> str:
-    """Hash over names and contents of the python files of klear_core and ablations."""
-    digest = hashlib.sha256()
+    """Hash over names and contents of the python files of klear_core and ablations, and the versions of scorers.
+
+    Taken once a process: what runs is what was imported, also when a file is edited meanwhile.
+    """
+    digest = hashlib.sha256(json.dumps(_versions(_SCORERS), sort_keys=True).encode())
     for package in _SOURCE_PACKAGES:
         for path in sorted((_ROOT / package).rglob("*.py")):
             digest.update(path.relative_to(_ROOT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
@@ -44,10 +52,19 @@ def data_hash(texts: Sequence[str]) -> str:
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()
 
 
+def identity(config_hash: str, source: str) -> str:
+    """What makes two runs the same run: settings and code."""
+    return hashlib.sha256(f"{config_hash}/{source}".encode()).hexdigest()
+
+
 def package_versions() -> dict[str, str]:
     """Installed versions of the packages that can change a result."""
+    return _versions((*_PACKAGES, *_SCORERS))
+
+
+def _versions(packages: Sequence[str]) -> dict[str, str]:
     versions = {}
-    for package in _PACKAGES:
+    for package in packages:
         try:
             versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:

@@ -4,31 +4,44 @@ A sweep is one folder::
 
     runs/
       _sft/<hash>/                  one supervised checkpoint per (settings, seed), shared by every arm of every sweep
-        manifest.json  steps.jsonl  timings.jsonl  eval.parquet  checkpoint/
+        config.yaml  manifest.json  status.json  steps.jsonl  eval.jsonl  eval.parquet  checkpoint/  log.txt
       <sweep>/
         plan.json                   what was to be run, and the comparison declared before the start
+        ledger.jsonl                what happened, in order: starts, ends, retries, reuse
         gradient_weights.json       F(r, sign A) of every treatment on a grid of ratios
         <arm>/seed<k>/
-          config.yaml  manifest.json  steps.jsonl  timings.jsonl  eval.parquet  rollouts.parquet  checkpoint/  log.txt
+          config.yaml  manifest.json  status.json  log.txt
+          steps.jsonl  timings.jsonl  eval.jsonl  rollouts.jsonl     the records: append-only, checked line by line
+          *.cut<n>.jsonl            rows that a resume has cut off and made again, kept for inspection
+          eval.parquet  rollouts.parquet                             the same rows as tables, made when the run is done
+          resume/                   training state of an unfinished run: two generations and ``latest``
+          checkpoint/               the final model
         report/                     written by ``python -m reports <sweep>``
 
-``steps.jsonl`` holds only fields that the same command reproduces byte for byte; seconds and memory are in
-``timings.jsonl``, joined by ``step``.  Undefined values (no token had an advantage, say) are NaN in both.
+Each line of a ``*.jsonl`` ends with its sequence number and a checksum (``klear_core.runs.log``).  ``steps.jsonl`` and
+``eval.jsonl`` hold only fields that the same command reproduces byte for byte, interrupted or not; seconds and memory
+are in ``timings.jsonl``, joined by ``step``.  Undefined values (no token had an advantage, say) are NaN in both.
 """
 
 from dataclasses import dataclass, field
 from typing import Any
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 PLAN_FILE = "plan.json"
 WEIGHTS_FILE = "gradient_weights.json"
 CONFIG_FILE = "config.yaml"
+LEDGER_FILE = "ledger.jsonl"
+LOCK_FILE = ".lock"
 MANIFEST_FILE = "manifest.json"
+STATUS_FILE = "status.json"
 STEPS_FILE = "steps.jsonl"
 TIMINGS_FILE = "timings.jsonl"
+EVAL_LOG = "eval.jsonl"
+ROLLOUTS_LOG = "rollouts.jsonl"
 EVAL_FILE = "eval.parquet"
 ROLLOUTS_FILE = "rollouts.parquet"
+RESUME_DIR = "resume"
 CHECKPOINT_DIR = "checkpoint"
 LOG_FILE = "log.txt"
 REPORT_DIR = "report"
@@ -74,6 +87,8 @@ STEP_FIELDS: dict[str, str] = {
     "grad_norm_mean": "mean gradient norm before clipping",
     "grad_norm_max": "largest gradient norm before clipping",
     "clipped_updates": "share of updates whose gradient norm was cut",
+    "nonfinite_updates": "updates of the step whose loss, ratio, gradient norm or advantage was not finite",
+    "skipped_updates": "updates left out for that reason so far (rl.max_skipped_updates)",
     "kept_rows": "share of completions that went through forward and backward",
     "sampler_gap_max": "largest |engine - trainer| log-probability of a sampled token, nats",
     "band_fraction": "share of response tokens with A != 0 outside the reference band, later updates",
@@ -96,7 +111,10 @@ SFT_STEP_FIELDS: dict[str, str] = {
 
 TIMING_FIELDS: dict[str, str] = {
     "step": "joins steps.jsonl",
+    "attempt": "the start of the run that took these seconds, from 1",
+    "pid": "its process",
     "rollout_s": "sampling, seconds",
+    "checkpoint_s": "saving the training state between rollout and updates, seconds",
     "reward_s": "grading, seconds",
     "score_s": "old log-probabilities under the trainer, seconds",
     "update_s": "forward, backward and optimizer, seconds",
@@ -134,8 +152,22 @@ ROLLOUT_COLUMNS: dict[str, str] = {
     "response_tokens": "length of the response, end-of-text included",
 }
 
-# Verdict that a manifest's ``state`` may hold.
-STATES = ("planned", "running", "done", "failed", "interrupted")
+# What ``state`` of a status may hold, and ``exit_class`` beside it (empty while the run goes on).
+STATES = ("running", "done", "failed", "interrupted")
+EXIT_CLASSES = {
+    "ok": "the run is done",
+    "config_error": "a setting that only the run itself could refuse",
+    "data_error": "an input file, a checkpoint or a prompt without the promised form",
+    "oom": "more memory was asked for than there is, or than launch.memory_limit_mb allows",
+    "diverged": "a loss, a ratio, a gradient norm or an advantage is not finite: an outcome, not a crash",
+    "killed": "ended from outside: a signal, a stop request, launch.time_limit_s",
+    "infrastructure": "disk, file system or process trouble around the run",
+    "bug": "anything else, crashes of native code included",
+}
+
+
+# Record file -> the table that a done run has of it, and its columns.
+TABLES = ((EVAL_LOG, EVAL_FILE, tuple(EVAL_COLUMNS)), (ROLLOUTS_LOG, ROLLOUTS_FILE, tuple(ROLLOUT_COLUMNS)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +181,7 @@ class PlannedRun:
     folder: str  # relative to the sweep folder
     run_id: str
     sft: str  # key of the shared SFT checkpoint under runs/_sft, "" when a checkpoint folder was given
+    other_code: str = ""  # source hash of the code that made a reused run, where it is not that of the plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,7 +229,7 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """manifest.json: what one run was, and how it ended."""
+    """manifest.json: what one run is, written when it starts; ``Status`` says where it stands."""
 
     run_id: str
     sweep: str
@@ -204,13 +237,38 @@ class Manifest:
     treatment: str
     point: str
     seed: int
-    state: str  # one of STATES
-    reason: str  # why it failed, "" otherwise
+    identity: str  # hash of config hash and source hash
     config_hash: str
     data_hash: str  # of the prompts and answers of all splits that the run uses
     sft: str
-    provenance: Provenance
-    started: str  # ISO 8601, UTC
+    provenance: Provenance  # of the last attempt
+    schema_version: int = SCHEMA_VERSION
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """A process, named so that a later one of the same number is not taken for it."""
+
+    pid: int
+    process_start: str  # clock ticks since boot, "" where the system does not tell
+    boot_id: str  # of the machine's current uptime, "" where the system does not tell
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """status.json: where one run stands; replaced whole at its start and at its end."""
+
+    run_id: str
+    identity: str
+    state: str  # one of STATES
+    attempt: int  # starts so far, from 1
+    exit_class: str  # one of EXIT_CLASSES, "" while running
+    reason: str  # why it ended, "" when done
+    owner: Owner  # of the attempt
+    started: str  # of the attempt, ISO 8601, UTC
     ended: str  # "" while running
-    wall_s: float | None  # imports, evaluation and checkpoint included
+    wall_s: float  # seconds of all attempts whose end was seen, imports left out
+    sources: list[str]  # source hashes of the code that made the rows, in order; one unless reuse=any_code
+    resumed_step: int | None = None  # steps that the attempt took over from a checkpoint; None from the start
+    mirror: str = ""  # why the W&B mirror is not complete, "" when it is
     schema_version: int = SCHEMA_VERSION

@@ -1,19 +1,20 @@
-"""Writing and reading run folders: JSON lines that are flushed row by row, parquet tables, atomic JSON files."""
+"""Writing and reading run folders: atomic JSON files and parquet tables. Records are in ``klear_core.runs.log``."""
 
 import dataclasses
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from klear_core.errors import RunStoreError
 from klear_core.runs import schema
+from klear_core.runs.folders import make_folder
+from klear_core.runs.log import read_log
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -24,11 +25,21 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically, in a folder that is made when it is missing."""
+    """Write a text file atomically and synced, in a folder that is made when it is missing.
+
+    RunStoreError when the disk refuses; the old file is whole then, and nothing half-written stays.
+    """
     make_folder(path.parent)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise RunStoreError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def read_json(path: Path) -> Any:
@@ -41,68 +52,25 @@ def read_json(path: Path) -> Any:
         raise RunStoreError(f"{path} cannot be read: {error}") from None
 
 
-def make_folder(path: Path) -> Path:
-    """Create ``path`` and its parents; RunStoreError when a file stands in the way."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        blocker = next((p for p in (path, *path.parents) if p.exists() and not p.is_dir()), path)
-        raise RunStoreError(f"{blocker} is a file, and a run folder is needed there") from None
-    except OSError as error:
-        raise RunStoreError(f"{path} cannot be created: {error.strerror}") from None
-    return path
-
-
-class JsonLines:
-    """Appends rows to a JSON-lines file, flushing each; the file must be absent, so nothing is ever overwritten."""
-
-    def __init__(self, path: Path) -> None:
-        make_folder(path.parent)
-        try:
-            self._file = path.open("x", encoding="utf-8")
-        except FileExistsError:
-            raise RunStoreError(f"{path} exists already; a run never overwrites another") from None
-
-    def append(self, row: Mapping[str, Any]) -> None:
-        """Write one row; floats keep all their digits, non-finite ones are written NaN, Infinity, -Infinity."""
-        self._file.write(json.dumps(row, ensure_ascii=False) + "\n")
-        self._file.flush()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._file.close()
-
-
-def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
-    """Rows of a JSON-lines file; a last line that a kill has torn is left out, any other broken line is an error."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise RunStoreError(f"{path} cannot be read: {error.strerror}") from None
-    lines = text.split("\n")
-    for number, line in enumerate(lines, start=1):
-        if not line:
-            continue
-        try:
-            yield json.loads(line)
-        except ValueError:
-            if number == len(lines):
-                return
-            raise RunStoreError(f"{path} line {number} is not JSON") from None
-
-
 def write_table(path: Path, rows: Sequence[Mapping[str, Any]], columns: Iterable[str]) -> None:
     """Write rows as a parquet table with exactly ``columns``, atomically."""
     names = list(columns)
     table = pa.table({name: [row[name] for row in rows] for name in names})
     make_folder(path.parent)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    pq.write_table(table, temporary, compression="zstd")
-    temporary.replace(path)
+    try:
+        pq.write_table(table, temporary, compression="zstd")
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise RunStoreError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def write_tables(run_folder: Path) -> None:
+    """Make the tables of a run from its records."""
+    for log, table, columns in schema.TABLES:
+        if (run_folder / log).is_file():
+            write_table(run_folder / table, list(read_log(run_folder / log)), columns)
 
 
 def read_table(path: Path) -> pa.Table:
@@ -134,6 +102,31 @@ def read_manifest(run_folder: Path) -> schema.Manifest:
         return schema.Manifest(**raw)
     except (KeyError, TypeError) as error:
         raise RunStoreError(f"{run_folder / schema.MANIFEST_FILE} is not a manifest of this version: {error}") from None
+
+
+def read_status(run_folder: Path) -> schema.Status | None:
+    """Where a run stands; None when it never started, RunStoreError when the file is of another version."""
+    path = run_folder / schema.STATUS_FILE
+    if not path.is_file():
+        return None
+    raw = read_json(path)
+    try:
+        raw["owner"] = schema.Owner(**raw["owner"])
+        status = schema.Status(**raw)
+    except (KeyError, TypeError) as error:
+        raise RunStoreError(f"{path} is not a status of this version: {error}") from None
+    if status.state not in schema.STATES:
+        raise RunStoreError(f"{path}: state is {status.state!r}; allowed: {', '.join(schema.STATES)}")
+    return status
+
+
+def read_evaluations(run_folder: Path) -> pa.Table:
+    """Evaluation rows of a run: the table of a done run, else its records so far; no rows when there is neither."""
+    if (run_folder / schema.EVAL_FILE).is_file():
+        return read_table(run_folder / schema.EVAL_FILE)
+    path = run_folder / schema.EVAL_LOG
+    rows = list(read_log(path)) if path.is_file() else []
+    return pa.table({name: [row[name] for row in rows] for name in schema.EVAL_COLUMNS})
 
 
 def nan_mean(values: Iterable[float]) -> float:

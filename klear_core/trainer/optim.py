@@ -1,10 +1,11 @@
 """Optimizer steps: AdamW, a learning rate counted in updates, and gradient clipping that says when it acted."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 from torch.nn import Parameter
 
 
@@ -50,15 +51,36 @@ class Optimizer:
             else:
                 parameter.grad.zero_()
 
-    def step(self) -> UpdateInfo:
-        """Clip, set the learning rate of this update, and step."""
-        norm = float(torch.nn.utils.clip_grad_norm_(self._parameters, self._max_grad_norm, foreach=True))
+    def clip(self) -> float:
+        """Scale the gradients down to the largest allowed norm; returns the norm before."""
+        return float(torch.nn.utils.clip_grad_norm_(self._parameters, self._max_grad_norm, foreach=True))
+
+    def step(self, grad_norm: float, *, skip: bool = False) -> UpdateInfo:
+        """Set the learning rate of this update and step, after ``clip`` has told ``grad_norm``.
+
+        With ``skip`` weights and momentum stay as they are; the update counts for the schedule all the same.
+        """
         rate = self._rate(self.updates)
-        for group in self._adamw.param_groups:
-            group["lr"] = rate
-        self._adamw.step()
+        if not skip:
+            for group in self._adamw.param_groups:
+                group["lr"] = rate
+            self._adamw.step()
         self.updates += 1
-        return UpdateInfo(learning_rate=rate, grad_norm=norm, clipped=norm > self._max_grad_norm)
+        return UpdateInfo(learning_rate=rate, grad_norm=grad_norm, clipped=grad_norm > self._max_grad_norm)
+
+    def state_tensors(self) -> dict[str, Tensor]:
+        """AdamW's moments and counts by ``<parameter index>.<name>``; empty before the first step."""
+        state = self._adamw.state_dict()["state"]
+        return {f"{index}.{name}": value for index, values in state.items() for name, value in values.items()}
+
+    def restore(self, tensors: Mapping[str, Tensor], *, updates: int) -> None:
+        """Go on where ``state_tensors`` and ``updates`` were taken."""
+        state: dict[int, dict[str, Tensor]] = {}
+        for key, value in tensors.items():
+            index, name = key.split(".", 1)
+            state.setdefault(int(index), {})[name] = value
+        self._adamw.load_state_dict(self._adamw.state_dict() | {"state": state})
+        self.updates = updates
 
     def _rate(self, update: int) -> float:
         if update < self._warmup_updates:

@@ -1,11 +1,10 @@
 """Off-policy RL as in the paper: one rollout, then several mini-batch updates on it under a clipped objective."""
 
 import dataclasses
-import hashlib
 import math
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import torch
@@ -15,31 +14,28 @@ from klear_core.advantages import get_advantage
 from klear_core.batch import TrainBatch
 from klear_core.config import RunConfig
 from klear_core.data.order import shuffled_forever
-from klear_core.errors import HarnessError
-from klear_core.objectives.diagnostics import UpdateRecord, step_diagnostics, update_record
+from klear_core.errors import DataError, DivergedError
+from klear_core.objectives.diagnostics import update_record
 from klear_core.objectives.policy_loss import policy_loss
-from klear_core.objectives.reductions import Denominators, step_denominators
+from klear_core.objectives.reductions import step_denominators
 from klear_core.objectives.surrogates import get_surrogate
-from klear_core.records import Problem, RandomKey, Reward, RolloutGroup, SamplingParams, Verdict
+from klear_core.records import Problem, RandomKey, Reward, RolloutGroup, SamplingParams
 from klear_core.rewards.boxed import grade
 from klear_core.rollout.engine import Engine
-from klear_core.runs.store import nan_mean
+from klear_core.trainer.checkpoint import TrainState, model_tensors, restore_model
 from klear_core.trainer.collate import collate, tokenize_prompts
-from klear_core.trainer.optim import Optimizer, UpdateInfo
+from klear_core.trainer.metrics import (
+    Clock,
+    Minibatch,
+    Rollout,
+    Update,
+    first_nonfinite,
+    rollout_metrics,
+    update_metrics,
+)
+from klear_core.trainer.optim import Optimizer
 from klear_core.trainer.policy import score
-
-
-class DivergedError(HarnessError):
-    """A loss, a gradient or the policy itself stopped being finite: an outcome of the run, not a bug."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rollout:
-    """One step's completions with what was made of them."""
-
-    groups: list[RolloutGroup]
-    rewards: list[list[Reward]]
-    advantages_PG: Tensor
+from klear_core.trainer.rollout_state import pack, unpack
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,20 +45,30 @@ class StepResult:
     metrics: dict[str, Any]
     seconds: dict[str, float]
     rollout: Rollout
+    resumed: bool  # the rollout came from a checkpoint, so its seconds are not those of sampling
+    diverged: str  # why the run ends here, "" when it goes on; no checkpoint may be taken of such a state
 
 
 class RLTrainer:
     """Trains ``model`` in place on ``problems`` under the objective of ``config``."""
 
     def __init__(
-        self, config: RunConfig, *, model: Any, tokenizer: Any, engine: Engine, problems: Sequence[Problem]
+        self,
+        config: RunConfig,
+        *,
+        model: Any,
+        tokenizer: Any,
+        engine: Engine,
+        problems: Sequence[Problem],
+        after_rollout: Callable[[], None] = lambda: None,
     ) -> None:
+        """``after_rollout`` is called between collecting and training; ``state`` holds the rollout then."""
         self._config = config
         self._model = model
         self._tokenizer = tokenizer
         self._engine = engine
         self._problems = problems
-        self._order = shuffled_forever(len(problems), name=f"problems/{config.seed}")
+        self._after_rollout = after_rollout
         self._surrogate = get_surrogate(config.objective.surrogate)
         self._estimate = get_advantage(config.advantage.name)
         rl = config.rl
@@ -74,14 +80,51 @@ class RLTrainer:
             max_grad_norm=rl.max_grad_norm,
             warmup_updates=rl.warmup_updates,
         )
+        self._done = 0
         self._sampled_tokens = 0
+        self._skipped = 0
+        self._groups: list[RolloutGroup] | None = None  # collected and not yet trained on
+
+    def state(self) -> TrainState:
+        """Everything that the next step depends on, a rollout in progress included."""
+        tensors = {"model": model_tensors(self._model), "optimizer": self._optimizer.state_tensors()}
+        data: dict[str, Any] = {
+            "step": self._done,
+            "updates": self._optimizer.updates,
+            "sampled_tokens": self._sampled_tokens,
+            "skipped": self._skipped,
+            "data_cursor": self._done * self._config.rl.problems_per_step,
+            "rollout": None,
+        }
+        if self._groups is not None:
+            tensors["rollout"], data["rollout"] = pack(self._groups)
+        return TrainState(tensors=tensors, data=data)
+
+    def restore(self, state: TrainState) -> None:
+        """Go on where ``state`` was taken; DataError when it is that of another model."""
+        restore_model(self._model, state.tensors["model"])
+        self._optimizer.restore(state.tensors["optimizer"], updates=state.data["updates"])
+        self._done, self._skipped = state.data["step"], state.data["skipped"]
+        self._sampled_tokens = state.data["sampled_tokens"]
+        if (rollout := state.data["rollout"]) is not None:
+            problems = self._problems_of(self._done + 1)
+            if [problem.problem_id for problem in problems] != [group["problem_id"] for group in rollout]:
+                raise DataError("the checkpoint's rollout is that of other problems")
+            self._groups = unpack(state.tensors["rollout"], rollout, problems)
 
     def steps(self) -> Iterator[StepResult]:
-        """Run the configured number of steps; DivergedError when a loss or a gradient is no longer finite."""
-        for step in range(1, self._config.rl.steps + 1):
-            clock = _Clock()
-            groups = self._collect(step)
+        """Run up to the configured number of steps.
+
+        DivergedError, after the row that shows why, when the policy or more than ``rl.max_skipped_updates`` updates are
+        not finite.
+        """
+        for step in range(self._done + 1, self._config.rl.steps + 1):
+            clock = Clock()
+            resumed = self._groups is not None
+            groups = self._groups = self._groups or self._collect(step)
             clock.lap("rollout_s")
+            self._after_rollout()
+            clock.lap("checkpoint_s")
             rewards = [[grade(c, group.problem.answer) for c in group.completions] for group in groups]
             advantages_PG = self._advantages(rewards)
             clock.lap("reward_s")
@@ -91,14 +134,24 @@ class RLTrainer:
             self._model.train()
             updates = [self._update(minibatch) for minibatch in minibatches]
             rollout = Rollout(groups=groups, rewards=rewards, advantages_PG=advantages_PG)
-            metrics = {"step": step} | self._rollout_metrics(rollout) | self._update_metrics(minibatches, updates)
+            metrics = {"step": step} | self._counts(rollout) | rollout_metrics(rollout)
+            metrics |= update_metrics(minibatches, updates) | {"skipped_updates": self._skipped}
+            self._done, self._groups = step, None
             clock.lap("update_s")
-            yield StepResult(metrics=metrics, seconds=clock.seconds, rollout=rollout)
-            _check_finite(metrics)
+            why = self._why_diverged(metrics, updates)
+            yield StepResult(metrics=metrics, seconds=clock.seconds, rollout=rollout, resumed=resumed, diverged=why)
+            if why:
+                raise DivergedError(f"at step {step}: {why}")
+
+    def _problems_of(self, step: int) -> list[Problem]:
+        """The problems of a step: a function of (seed, step) only."""
+        size = self._config.rl.problems_per_step
+        order = shuffled_forever(len(self._problems), name=f"problems/{self._config.seed}", start=(step - 1) * size)
+        return [self._problems[index] for index in islice(order, size)]
 
     def _collect(self, step: int) -> list[RolloutGroup]:
         rl = self._config.rl
-        problems = [self._problems[next(self._order)] for _ in range(rl.problems_per_step)]
+        problems = self._problems_of(step)
         prompts = tokenize_prompts(self._tokenizer, problems)
         sampling = SamplingParams(
             temperature=rl.temperature,
@@ -124,7 +177,7 @@ class RLTrainer:
         size = rl.problems_per_step // rl.updates_per_rollout * rl.completions_per_problem
         return list(torch.split(torch.arange(len(batch.advantages_N)), size))
 
-    def _select(self, batch: TrainBatch, rows_N: Tensor) -> "_Minibatch":
+    def _select(self, batch: TrainBatch, rows_N: Tensor) -> Minibatch:
         """One mini-batch: the rows that are trained on, under the denominators of all that the mean counts."""
         loss = self._config.loss
         whole = batch.rows(rows_N)
@@ -134,9 +187,9 @@ class RLTrainer:
             counted.response_mask_NT.sum(1), counted.group_index_N, num_groups=self._config.rl.problems_per_step
         )
         part = whole.rows(kept_N) if loss.skip_zero_advantage_rows else whole
-        return _Minibatch(batch=part, entropy_NT=None, denominators=denominators, num_rows=len(rows_N))
+        return Minibatch(batch=part, entropy_NT=None, denominators=denominators, num_rows=len(rows_N))
 
-    def _score(self, minibatches: Sequence["_Minibatch"]) -> list["_Minibatch"]:
+    def _score(self, minibatches: Sequence[Minibatch]) -> list[Minibatch]:
         """Old log-probabilities from the trainer, for every mini-batch but the first, in one forward pass.
 
         The first is scored by its own update, whose weights are still the old ones: its ratio is exactly 1, not 1 up
@@ -167,12 +220,13 @@ class RLTrainer:
             entropy=entropy,
         )
 
-    def _update(self, minibatch: "_Minibatch") -> "_Update":
+    def _update(self, minibatch: Minibatch) -> Update:
         """One optimizer step on one mini-batch; one without rows left still steps, moved by AdamW's momentum."""
         part = minibatch.batch
         self._optimizer.zero_grad()
         if not len(part.advantages_N):
-            return _Update(info=self._optimizer.step(), loss=0.0, record=None, sampler_gap=math.nan)
+            info = self._optimizer.step(self._optimizer.clip())
+            return Update(info=info, loss=0.0, record=None, sampler_gap=math.nan, nonfinite="")
         params: Mapping[str, Any] = self._config.objective.params
         entropy_NT = minibatch.entropy_NT
         scores = self._forward(part, entropy=entropy_NT is None)
@@ -204,88 +258,33 @@ class RLTrainer:
             params=params,
         )
         gap_NT = (part.old_logprobs_NT - part.sampler_logprobs_NT).abs()
-        return _Update(
-            info=self._optimizer.step(),
-            loss=float(output.total.detach()),
+        loss, norm = float(output.total.detach()), self._optimizer.clip()
+        nonfinite = first_nonfinite(loss=loss, ratio=record.ratios_K, grad_norm=norm, advantage=part.advantages_N)
+        self._skipped += bool(nonfinite)
+        return Update(
+            info=self._optimizer.step(norm, skip=bool(nonfinite)),
+            loss=loss,
             record=record,
             sampler_gap=float(gap_NT[part.response_mask_NT].max()),
+            nonfinite=nonfinite,
         )
 
-    def _rollout_metrics(self, rollout: Rollout) -> dict[str, Any]:
-        rewards = [reward for group in rollout.rewards for reward in group]
+    def _counts(self, rollout: Rollout) -> dict[str, Any]:
+        """Where the run stands after the step."""
         completions = [completion for group in rollout.groups for completion in group.completions]
-        lengths = [len(completion.token_ids) for completion in completions]
-        self._sampled_tokens += sum(lengths)
-        same = [len({reward.value for reward in group}) == 1 for group in rollout.rewards]
-        ids = "\n".join(group.problem.problem_id for group in rollout.groups)
-        entropies = [value for completion in completions for value in completion.entropies or ()]
+        self._sampled_tokens += sum(len(completion.token_ids) for completion in completions)
         return {
             "updates": self._optimizer.updates,
             "samples": (rollout.groups[0].policy_step + 1) * len(completions),
             "tokens": self._sampled_tokens,
-            "problems_hash": hashlib.sha256(ids.encode()).hexdigest()[:16],
-            "reward_mean": nan_mean([reward.value for reward in rewards]),
-            "correct_fraction": nan_mean([reward.verdict is Verdict.CORRECT for reward in rewards]),
-            "no_answer_fraction": nan_mean(
-                [reward.verdict in (Verdict.NO_ANSWER, Verdict.BAD_FORMAT) for reward in rewards]
-            ),
-            "truncated_fraction": nan_mean([reward.verdict is Verdict.TRUNCATED for reward in rewards]),
-            "zero_variance_groups": nan_mean(same),
-            "response_tokens_mean": nan_mean(lengths),
-            "entropy": nan_mean(entropies),
         }
 
-    def _update_metrics(self, minibatches: Sequence["_Minibatch"], updates: Sequence["_Update"]) -> dict[str, Any]:
-        infos = [update.info for update in updates]
-        # The first update of a step is on-policy: its ratios are 1 for every objective and say nothing about clipping.
-        later = [update.record for update in updates[1:] if update.record is not None]
-        gaps = [update.sampler_gap for update in updates if update.record is not None]
-        return {
-            "learning_rate": infos[-1].learning_rate,
-            "loss": nan_mean([update.loss for update in updates]),
-            "grad_norm_mean": nan_mean([info.grad_norm for info in infos]),
-            "grad_norm_max": max(info.grad_norm for info in infos),
-            "clipped_updates": nan_mean([info.clipped for info in infos]),
-            "kept_rows": sum(len(m.batch.advantages_N) for m in minibatches) / sum(m.num_rows for m in minibatches),
-            "sampler_gap_max": max(gaps, default=math.nan),
-        } | step_diagnostics(later)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Minibatch:
-    """Rows of one update; ``entropy_NT`` of the sampling policy is None until they are scored.
-
-    ``num_rows`` counts the rows left out as well.
-    """
-
-    batch: TrainBatch
-    entropy_NT: Tensor | None
-    denominators: Denominators
-    num_rows: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Update:
-    info: UpdateInfo
-    loss: float
-    record: UpdateRecord | None  # None for a mini-batch without rows
-    sampler_gap: float  # largest |engine - trainer| log-probability of a sampled token, nats
-
-
-class _Clock:
-    """Seconds by phase."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def lap(self, name: str) -> None:
-        now = time.perf_counter()
-        self.seconds[name] = now - self._last
-        self._last = now
-
-
-def _check_finite(metrics: Mapping[str, Any]) -> None:
-    for name in ("loss", "grad_norm_max", "entropy"):
-        if not math.isfinite(metrics[name]):
-            raise DivergedError(f"diverged at step {metrics['step']}: {name} is {metrics[name]}")
+    def _why_diverged(self, metrics: Mapping[str, Any], updates: Sequence[Update]) -> str:
+        allowed = self._config.rl.max_skipped_updates
+        if not math.isfinite(metrics["entropy"]):
+            return f"entropy of the policy is {metrics['entropy']}"
+        told = [update.nonfinite for update in updates if update.nonfinite]
+        if self._skipped <= allowed or not told:
+            return ""
+        left_out = f"; {self._skipped} left out so far, rl.max_skipped_updates is {allowed}" if allowed else ""
+        return f"{told[0]} ({len(told)} of {len(updates)} updates are not finite{left_out})"

@@ -5,15 +5,22 @@ import pytest
 from rich.console import Console
 
 from ablations.board import LiveBoard, PlainBoard, Tally, make_board
+from ablations.job import Job, Progress
 from ablations.plan import make_plan
 from ablations.run import compose
-from ablations.stages import Job, Progress
 
 
 @pytest.fixture
 def jobs(tmp_path):
     checked = make_plan(compose(["+sweep=clipping", "scale=smoke", f"launch.runs_dir={tmp_path}"]))
-    common = {"checkpoint": None, "command": "", "wandb_mode": "disabled", "sft": "s", "folder": tmp_path}
+    common = {
+        "checkpoint": None,
+        "command": "",
+        "wandb_mode": "disabled",
+        "sft": "s",
+        "folder": tmp_path,
+        "source": "c",
+    }
     sft = Job(stage="sft", config=checked.configs[0], **common)
     return checked.plan, [sft, *[Job(stage="rl", config=config, **common) for config in checked.configs]]
 

@@ -2,12 +2,10 @@ import dataclasses
 
 import pytest
 
-from ablations import launch
 from ablations.plan import make_plan, sft_key
 from ablations.run import compose
-from ablations.stages import load_problems
-from klear_core.errors import ConfigError, RunStoreError
-from klear_core.runs import provenance, schema, store
+from ablations.tasks import load_problems
+from klear_core.errors import ConfigError
 
 
 def plan_of(*overrides):
@@ -107,58 +105,6 @@ def test_a_missing_baseline_is_said_and_nothing_is_compared():
     checked = plan_of("+sweep=clipping", "objective=gppo,cispo")
     assert checked.plan.baseline is None
     assert "baseline clip_higher is not among the arms" in checked.notes[0]
-
-
-def fake_done(folder, config, source):
-    manifest = schema.Manifest(
-        run_id=config.run_id,
-        sweep="adhoc",
-        arm=config.arm,
-        treatment=config.treatment,
-        point=config.point,
-        seed=config.seed,
-        state="done",
-        reason="",
-        config_hash=config.config_hash,
-        data_hash="",
-        sft="",
-        provenance=schema.Provenance(
-            commit="", dirty=None, source_hash=source, versions={}, machine={}, threads=1, command=""
-        ),
-        started="",
-        ended="",
-        wall_s=1.0,
-    )
-    store.write_json(folder / schema.MANIFEST_FILE, manifest)
-
-
-def test_done_runs_are_reused_other_code_is_refused_and_unfinished_ones_are_kept_aside(tmp_path):
-    checked = plan_of("scale=smoke", "seed=0,1,2", f"launch.runs_dir={tmp_path}")
-    folders = [checked.folder / run.folder for run in checked.plan.runs]
-    fake_done(folders[0], checked.configs[0], provenance.source_hash())
-    fake_done(folders[1], checked.configs[1], provenance.source_hash())
-    store.write_json(
-        folders[1] / schema.MANIFEST_FILE, {**store.read_json(folders[1] / "manifest.json"), "state": "failed"}
-    )
-    jobs, reused = launch.prepare(checked, wandb_mode="disabled")
-    assert reused == 1
-    assert [(job.stage, job.config.seed) for job in jobs] == [("sft", 1), ("sft", 2), ("rl", 1), ("rl", 2)]
-    assert store.read_json(folders[1].with_name("seed1.attempt1") / "manifest.json")["state"] == "failed"
-    assert not (folders[1] / schema.MANIFEST_FILE).exists()
-    fake_done(folders[0], checked.configs[0], "another source")
-    with pytest.raises(RunStoreError, match="finished run of other code"):
-        launch.prepare(checked, wandb_mode="disabled")
-
-
-def test_a_given_checkpoint_replaces_the_supervised_stage(tmp_path, model, tokenizer):
-    from klear_core.trainer.checkpoint import save_checkpoint
-
-    save_checkpoint(tmp_path / "start", model, tokenizer)
-    checked = plan_of("scale=smoke", f"sft.checkpoint={tmp_path / 'start'}", f"launch.runs_dir={tmp_path / 'runs'}")
-    jobs, _ = launch.prepare(checked, wandb_mode="disabled")
-    assert [job.stage for job in jobs] == ["rl"]
-    assert jobs[0].checkpoint == tmp_path / "start"
-    assert checked.plan.runs[0].sft == ""
 
 
 def test_the_recorded_command_holds_no_absolute_path(monkeypatch):

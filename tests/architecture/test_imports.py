@@ -18,7 +18,8 @@ INTERNAL = {
     "klear_core.runs.schema": set(),
     "klear_core.params": {"errors"},
     "klear_core.settings": {"errors"},
-    "klear_core.config": {"errors", "settings"},
+    "klear_core.limits": {"errors", "settings"},
+    "klear_core.config": {"errors", "limits", "settings"},
     "klear_core.objectives": {"batch", "errors", "params"},
     "klear_core.advantages": {"batch", "errors", "params"},
     "klear_core.rewards": {"records", "errors"},
@@ -34,7 +35,7 @@ INTERNAL = {
     "reports": {"runs", "errors"},
     "sweeps": set(),
 }
-STDLIB_ONLY = ("records", "errors", "runs.schema", "params", "settings", "config")
+STDLIB_ONLY = ("records", "errors", "runs.schema", "params", "settings", "limits", "config")
 TORCH_ONLY = ("objectives", "advantages", "batch")
 # Room -> all that it may import from outside the standard library; rooms that are not named are free but for BANNED.
 EXTERNAL: dict[str, set[str]] = {

@@ -49,10 +49,10 @@ from klear_core.data.tokenizer import build_tokenizer  # noqa: E402
 from klear_core.records import Completion, FinishReason  # noqa: E402
 from klear_core.rewards.boxed import grade  # noqa: E402
 from klear_core.rollout.native import NativeEngine  # noqa: E402
-from klear_core.trainer.checkpoint import load_checkpoint, save_checkpoint  # noqa: E402
+from klear_core.trainer.model_folder import load_model, save_model  # noqa: E402
 from klear_core.trainer.policy import build_model  # noqa: E402
 from klear_core.trainer.rl import RLTrainer  # noqa: E402
-from klear_core.trainer.sft import train_sft  # noqa: E402
+from klear_core.trainer.sft import SFTTrainer  # noqa: E402
 
 WARM_UP = 2
 PHASES = ("rollout_s", "reward_s", "score_s", "update_s")
@@ -78,10 +78,11 @@ def train_checkpoint(folder: Path) -> Path:
     config = settings(True)
     tokenizer = build_tokenizer(max_length=128)
     model = build_model(config.model, tokenizer, seed=0)
-    for row in train_sft(model, tokenizer, supervised_examples(config), config.sft):
+    trainer = SFTTrainer(model, tokenizer, lambda start: supervised_examples(config, start), config.sft)
+    for row in trainer.steps():
         if row["step"] % 200 == 0:
             print(f"supervised start: step {row['step']}, loss {row['loss']:.3f}", flush=True)
-    save_checkpoint(folder, model, tokenizer)
+    save_model(folder, model, tokenizer)
     return folder
 
 
@@ -90,7 +91,7 @@ class Ours:
 
     def __init__(self, checkpoint: Path, *, skip: bool) -> None:
         config = settings(skip)
-        self.model, tokenizer = load_checkpoint(checkpoint)
+        self.model, tokenizer = load_model(checkpoint)
         engine = NativeEngine(self.model, tokenizer)
         problems = load_problems(config, "train")
         trainer = RLTrainer(config, model=self.model, tokenizer=tokenizer, engine=engine, problems=problems)
@@ -159,7 +160,7 @@ def trl_trainer(checkpoint: Path, folder: str, callback: Alternate):
     """TRL's GRPOTrainer on the same work; returns it with its reward counter and a list of generation seconds."""
     config = settings(True)
     rl = config.rl
-    model, tokenizer = load_checkpoint(checkpoint)
+    model, tokenizer = load_model(checkpoint)
     rewards = Rewards(tokenizer.eos_token_id)
     rows = rl.problems_per_step * rl.completions_per_problem
     arguments = GRPOConfig(

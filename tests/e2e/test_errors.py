@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ablations import run
+from klear_core.runs import store
 from tests.e2e.conftest import COMMAND, ROOT, environment, run_command
 
 
@@ -123,9 +124,8 @@ def test_a_stop_request_ends_all_children_and_says_so_in_their_manifests(long_sw
     assert "interrupted" in errors
     assert "Traceback" not in errors
     assert ends_within(long_sweep.pid, 10)
-    manifests = [path.read_text() for path in tmp_path.glob("_sft/*/manifest.json")]
-    assert len(manifests) == 2
-    assert all('"state": "interrupted"' in text for text in manifests)
+    statuses = [store.read_status(path.parent) for path in tmp_path.glob("_sft/*/status.json")]
+    assert [(status.state, status.exit_class) for status in statuses] == [("interrupted", "killed")] * 2
 
 
 @pytest.mark.slow
@@ -165,8 +165,8 @@ def test_a_run_that_fails_is_reported_and_the_others_go_on(tmp_path):
         WANDB_MODE="disabled",
     )
     assert done.returncode == 1, done.stdout + done.stderr
-    assert "diverged at step" in done.stdout
+    assert "diverged: at step" in done.stdout
     assert "1 of 2 runs done" in done.stdout
     text = (tmp_path / "broken" / "report" / "report.md").read_text()
-    assert "clip_higher-lr1e_30, seed 0: failed: diverged at step" in text
+    assert "clip_higher-lr1e_30, seed 0: failed: diverged: at step" in text
     assert "—" in text

@@ -15,6 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from klear_core.config import RunConfig
 from klear_core.runs import schema, store
+from klear_core.runs.log import read_log
 from klear_core.settings import build
 from tests.e2e.conftest import ROOT, environment, run_command
 
@@ -48,15 +49,17 @@ def test_the_destination_of_wandb_is_said_before_anything_runs(smoke):
 def test_every_record_of_a_run_is_there_and_complete(smoke):
     for arm, folder in run_folders(smoke["root"]).items():
         manifest = store.read_manifest(folder)
-        assert (manifest.arm, manifest.state, manifest.reason) == (arm, "done", "")
-        assert manifest.wall_s > 0
+        status = store.read_status(folder)
+        assert (manifest.arm, status.state, status.exit_class, status.reason) == (arm, "done", "ok", "")
+        assert (status.attempt, status.mirror, status.sources) == (1, "", [manifest.provenance.source_hash])
+        assert status.wall_s > 0
         assert len(manifest.provenance.source_hash) == len(manifest.data_hash) == len(manifest.config_hash) == 64
         assert manifest.provenance.versions["torch"]
-        steps = list(store.read_jsonl(folder / schema.STEPS_FILE))
+        steps = list(read_log(folder / schema.STEPS_FILE))
         assert [row["step"] for row in steps] == [1, 2, 3]
         for row in steps:
             assert set(row) == set(schema.STEP_FIELDS)
-        timings = list(store.read_jsonl(folder / schema.TIMINGS_FILE))
+        timings = list(read_log(folder / schema.TIMINGS_FILE))
         assert [set(row) for row in timings] == [set(schema.TIMING_FIELDS)] * 3
         rows = pq.read_table(folder / schema.EVAL_FILE).to_pylist()
         assert set(rows[0]) == set(schema.EVAL_COLUMNS)
@@ -82,7 +85,7 @@ def test_records_hold_no_machine_path_and_no_host_name(smoke):
     import socket
 
     for folder in run_folders(smoke["root"]).values():
-        for name in (schema.MANIFEST_FILE, schema.STEPS_FILE, schema.TIMINGS_FILE):
+        for name in (schema.MANIFEST_FILE, schema.STATUS_FILE, schema.STEPS_FILE, schema.TIMINGS_FILE):
             text = (folder / name).read_text()
             assert str(smoke["root"]) not in text
             assert str(ROOT) not in text
@@ -103,9 +106,7 @@ def test_the_same_command_in_another_root_gives_the_same_bytes(smoke):
 
 def test_arms_of_a_seed_meet_the_same_problems_in_the_same_order_from_the_same_weights(smoke):
     folders = run_folders(smoke["root"])
-    problems = {
-        arm: [row["problems_hash"] for row in store.read_jsonl(f / schema.STEPS_FILE)] for arm, f in folders.items()
-    }
+    problems = {arm: [row["problems_hash"] for row in read_log(f / schema.STEPS_FILE)] for arm, f in folders.items()}
     assert len({tuple(order) for order in problems.values()}) == 1
     assert len(set(problems["gppo-u4"])) == 3
     assert len({store.read_manifest(folder).sft for folder in folders.values()}) == 1
@@ -150,7 +151,7 @@ def test_the_offline_run_holds_every_step_under_our_step_numbers(smoke):
             check=False,
         )
         assert inspected.returncode == 0, inspected.stderr
-        ours = {row["step"]: row for row in store.read_jsonl(folder / schema.STEPS_FILE)}
+        ours = {row["step"]: row for row in read_log(folder / schema.STEPS_FILE)}
         theirs = read_history(inspected.stdout)
         assert sorted(theirs) == sorted(ours), arm
         for step, row in ours.items():
@@ -187,4 +188,4 @@ def test_a_finished_run_is_not_overwritten_by_other_settings(smoke):
     done = run_command("+sweep=clipping", "scale=smoke", "rl.steps=2", f"launch.runs_dir={smoke['root']}")
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
-    assert "holds a finished run of other settings" in done.stderr
+    assert "holds a run of other settings: rl.steps is 3, asked for 2" in done.stderr

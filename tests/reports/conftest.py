@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from klear_core.runs import schema, store
+from klear_core.runs.log import RecordLog
 
 QUESTIONS, SAMPLES = 12, 4
 # (treatment, point) -> accuracy of its runs; "gppo" at u16 collapses.
@@ -41,17 +42,30 @@ def _manifest(planned: schema.PlannedRun, **changes: Any) -> schema.Manifest:
         "treatment": planned.treatment,
         "point": planned.point,
         "seed": planned.seed,
-        "state": "done",
-        "reason": "",
+        "identity": "i",
         "config_hash": "h",
         "data_hash": "d" * 64,
         "sft": planned.sft,
         "provenance": _provenance(),
+    }
+    return schema.Manifest(**(values | changes))
+
+
+def _status(planned: schema.PlannedRun, **changes: Any) -> schema.Status:
+    values = {
+        "run_id": planned.run_id,
+        "identity": "i",
+        "state": "done",
+        "attempt": 1,
+        "exit_class": "ok",
+        "reason": "",
+        "owner": schema.Owner(pid=1, process_start="", boot_id=""),
         "started": "2026-01-01T00:00:00Z",
         "ended": "2026-01-01T00:01:00Z",
         "wall_s": 60.0,
+        "sources": ["s"],
     }
-    return schema.Manifest(**(values | changes))
+    return schema.Status(**(values | changes))
 
 
 def _rows(
@@ -136,7 +150,7 @@ def write_sweep(tmp_path: Path) -> Callable[..., Path]:
         baseline: str | None = "clip_higher",
         band: float = 0.01,
         fail: tuple[str, int] | None = None,
-        reason: str = "diverged at step 2: loss is nan",
+        reason: str = "at step 2: loss is nan",
         accuracy: dict[tuple[str, str], float] | None = None,
         greedy: dict[tuple[str, str], float] | None = None,
         commits: tuple[str, ...] = ("abc",),
@@ -159,6 +173,7 @@ def write_sweep(tmp_path: Path) -> Callable[..., Path]:
             start = next(run for run in plan.runs if run.seed == s)
             home = root / schema.SFT_STORE_DIR / f"k{s}"
             store.write_json(home / schema.MANIFEST_FILE, _manifest(start, arm="sft"))
+            store.write_json(home / schema.STATUS_FILE, _status(start))
             rng = random.Random(f"sft{s}")
             rows = _rows(0.3, 0, "t1.0", s, rng) + _rows(0.3, 0, "t1.0", s, rng, "validation")
             store.write_table(home / schema.EVAL_FILE, rows, schema.EVAL_COLUMNS)
@@ -186,12 +201,11 @@ def _write_run(
     key = (run.treatment, run.point)
     failed = fail == (run.arm, run.seed)
     rng = random.Random(f"{run.treatment}{run.point}{run.seed}")
-    manifest = _manifest(run, provenance=_provenance(commit))
-    if failed:
-        manifest = _manifest(run, state="failed", reason=reason)
-    store.write_json(home / schema.MANIFEST_FILE, manifest)
+    store.write_json(home / schema.MANIFEST_FILE, _manifest(run, provenance=_provenance(commit)))
+    ended = {"state": "failed", "exit_class": "diverged", "reason": reason} if failed else {}
+    store.write_json(home / schema.STATUS_FILE, _status(run, **ended))
     last = 2 if failed else 12
-    with store.JsonLines(home / schema.STEPS_FILE) as steps, store.JsonLines(home / schema.TIMINGS_FILE) as timings:
+    with RecordLog(home / schema.STEPS_FILE) as steps, RecordLog(home / schema.TIMINGS_FILE) as timings:
         for step in range(1, last + 1):
             steps.append(_step(step, key == ("gppo", "u16"), band))
             timings.append(dict.fromkeys(schema.TIMING_FIELDS, 0.5) | {"step": step})

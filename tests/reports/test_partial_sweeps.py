@@ -10,6 +10,7 @@ import pytest
 
 from klear_core.errors import RunStoreError
 from klear_core.runs import schema
+from klear_core.runs.log import RecordLog, read_log
 from reports import report as report_module
 from reports.analysis import analyse
 from reports.figures import _stack
@@ -194,7 +195,11 @@ def test_arms_that_met_other_problems_are_flagged(write_sweep, tmp_path):
     root = write_sweep()
     assert "the same for all arms of a seed" in report(root, tmp_path)[0]
     path = root / "clipping" / "gppo-u4" / "seed1" / schema.STEPS_FILE
-    path.write_text(path.read_text().replace('"problems_hash": "x"', '"problems_hash": "y"'))
+    rows = [row | {"problems_hash": "y"} for row in read_log(path)]
+    path.unlink()
+    with RecordLog(path) as steps:
+        for row in rows:
+            steps.append(row)
     assert "RUNS DISAGREE: gppo-u4 and clip_higher-u4, seed 1, from step 1" in report(root, tmp_path)[0]
 
 

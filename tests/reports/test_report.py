@@ -131,6 +131,8 @@ def test_a_failed_and_a_missing_run_lower_n_and_are_listed_with_the_reason(write
     text = write_report(data, tmp_path / "out").read_text()
     failures = text.split("## What failed, and why")[1]
     assert "gppo-u4, seed 1: failed: diverged" in failures
+    assert (analysis.cells["u4", "gppo"].diverged, analysis.cells["u4", "cispo"].diverged) == (1, 0)
+    assert "Diverged runs: gppo 1 of 3." in text
     assert "<b>" not in text
     assert "cispo-u16, seed 2: not started" in failures
     assert "2 of 3" in text
@@ -141,7 +143,7 @@ def test_a_cell_without_any_run_is_a_dash_with_its_reason(write_sweep):
     table = result_table(data, analysis, "u4")
     (row,) = [row for row in table.rows if row[0].startswith("gppo")]
     assert row[1] == "—"
-    assert any("gppo-u4: seed 0: failed: diverged at step 2" in note for note in table.notes)
+    assert any("gppo-u4: seed 0: failed: diverged: at step 2" in note for note in table.notes)
 
 
 def test_without_a_baseline_levels_are_shown_and_nothing_is_compared(write_sweep, tmp_path):

@@ -1,59 +1,9 @@
 import json
-import math
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from klear_core.errors import RunStoreError
 from klear_core.runs import schema, store
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False) | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
-    max_leaves=8,
-)
-
-
-@given(rows=st.lists(st.dictionaries(st.text(), JSON, max_size=4), max_size=5))
-def test_rows_round_trip_with_every_digit(rows, tmp_path_factory):
-    path = tmp_path_factory.mktemp("log") / "steps.jsonl"
-    with store.JsonLines(path) as log:
-        for row in rows:
-            log.append(row)
-    assert list(store.read_jsonl(path)) == rows
-
-
-def test_undefined_values_stay_undefined(tmp_path):
-    with store.JsonLines(tmp_path / "a.jsonl") as log:
-        log.append({"x": math.nan, "y": math.inf})
-    (row,) = store.read_jsonl(tmp_path / "a.jsonl")
-    assert math.isnan(row["x"])
-    assert row["y"] == math.inf
-
-
-def test_every_row_is_on_disk_before_the_next(tmp_path):
-    path = tmp_path / "steps.jsonl"
-    with store.JsonLines(path) as log:
-        for step in range(3):
-            log.append({"step": step})
-            assert len(list(store.read_jsonl(path))) == step + 1
-
-
-def test_a_log_is_never_overwritten(tmp_path):
-    (tmp_path / "steps.jsonl").write_text("{}\n")
-    with pytest.raises(RunStoreError, match="exists already"):
-        store.JsonLines(tmp_path / "steps.jsonl")
-
-
-def test_a_torn_last_line_is_left_out_and_a_broken_one_in_the_middle_is_an_error(tmp_path):
-    path = tmp_path / "steps.jsonl"
-    path.write_text('{"step": 1}\n{"step": 2}\n{"st')
-    assert [row["step"] for row in store.read_jsonl(path)] == [1, 2]
-    path.write_text('{"step": 1}\n{"st\n{"step": 3}\n')
-    with pytest.raises(RunStoreError, match="line 2 is not JSON"):
-        list(store.read_jsonl(path))
-
 
 def test_tables_round_trip_and_hold_the_declared_columns(tmp_path):
     row = dict.fromkeys(schema.ROLLOUT_COLUMNS, "x") | {"step": 3, "reward": 0.5}

@@ -23,7 +23,7 @@ def make(**changes):
 def step(parameter, optimizer, gradient):
     optimizer.zero_grad()
     parameter.grad += torch.tensor(gradient)
-    return optimizer.step()
+    return optimizer.step(optimizer.clip())
 
 
 def test_the_norm_before_clipping_is_told_and_whether_it_was_cut():

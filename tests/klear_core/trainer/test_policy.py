@@ -3,8 +3,8 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from klear_core.errors import DataError
-from klear_core.trainer.checkpoint import checkpoint_hash, load_checkpoint, save_checkpoint
 from klear_core.trainer.collate import pad
+from klear_core.trainer.model_folder import load_model, save_model, weights_hash
 from klear_core.trainer.policy import build_model, score
 
 
@@ -42,21 +42,21 @@ def test_scores_do_not_depend_on_padding(model, tokenizer):
 
 
 def test_a_checkpoint_round_trips_and_loads_with_nothing_of_ours(model, tokenizer, tmp_path):
-    save_checkpoint(tmp_path / "a", model, tokenizer)
+    save_model(tmp_path / "a", model, tokenizer)
     assert list((tmp_path / "a").glob("*.safetensors"))
     assert not list((tmp_path / "a").glob("*.bin"))
-    ours, _ = load_checkpoint(tmp_path / "a")
+    ours, _ = load_model(tmp_path / "a")
     theirs = AutoModelForCausalLM.from_pretrained(tmp_path / "a")
     names = AutoTokenizer.from_pretrained(tmp_path / "a")
     ids = torch.tensor([names("3+4*2=")["input_ids"]])
     assert torch.equal(ours(input_ids=ids).logits, theirs(input_ids=ids).logits)
     assert torch.equal(ours(input_ids=ids).logits, model(input_ids=ids).logits)
-    save_checkpoint(tmp_path / "b", ours, tokenizer)
-    assert checkpoint_hash(tmp_path / "a") == checkpoint_hash(tmp_path / "b")
+    save_model(tmp_path / "b", ours, tokenizer)
+    assert weights_hash(tmp_path / "a") == weights_hash(tmp_path / "b")
 
 
 def test_a_missing_or_empty_checkpoint_folder_is_refused(tmp_path):
     with pytest.raises(DataError, match="does not exist"):
-        load_checkpoint(tmp_path / "nowhere")
+        load_model(tmp_path / "nowhere")
     with pytest.raises(DataError, match=r"holds no config\.json"):
-        load_checkpoint(tmp_path)
+        load_model(tmp_path)

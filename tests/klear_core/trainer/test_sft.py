@@ -5,7 +5,7 @@ import torch
 
 from klear_core.config import SFTConfig
 from klear_core.data.chains import demonstrate
-from klear_core.trainer.sft import train_sft
+from klear_core.trainer.sft import SFTTrainer
 
 NO_MISTAKES = {"+": 0.0, "-": 0.0, "*": 0.0}
 
@@ -32,12 +32,12 @@ def test_the_first_loss_is_the_cross_entropy_of_the_response_tokens(model, token
             logits = model(input_ids=torch.tensor([prompt + response])).logits[0, len(prompt) - 1 : -1]
         total += float(torch.nn.functional.cross_entropy(logits, torch.tensor(response), reduction="sum"))
         count += len(response)
-    row = next(train_sft(model, tokenizer, iter(examples), settings()))
+    row = next(SFTTrainer(model, tokenizer, lambda start: iter(examples), settings()).steps())
     assert row["loss"] == pytest.approx(total / count, rel=1e-5)
 
 
 def test_the_loss_falls_and_rows_count_updates(model, tokenizer, chains):
-    rows = list(train_sft(model, tokenizer, endless(chains), settings()))
+    rows = list(SFTTrainer(model, tokenizer, lambda start: endless(chains), settings()).steps())
     assert [row["step"] for row in rows] == list(range(1, 31))
     assert rows[-1]["loss"] < 0.7 * rows[0]["loss"]
     assert rows[0]["learning_rate"] == pytest.approx(1e-2 / 3)

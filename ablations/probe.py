@@ -1,0 +1,187 @@
+"""A short measurement, in children like those of a sweep, of what its runs will take."""
+
+import math
+import random
+import resource
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from multiprocessing import connection
+from pathlib import Path
+from typing import Any
+
+from ablations import child
+from ablations.exits import of_error
+from ablations.job import Outcome
+from ablations.pool import fork_server
+from klear_core.config import RunConfig
+from klear_core.data.chains import demonstrate
+from klear_core.errors import HarnessError
+from klear_core.records import Completion, FinishReason, Problem, Prompt, RandomKey, SamplingParams
+
+_SFT_UPDATES = 10
+_RL_STEPS = 2
+_PROBED = 3  # timed repetitions of a rollout; the quickest counts, as the first ones pay for warming up
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """Seconds and memory of one process, beside as many others as the sweep will have."""
+
+    sft_update_s: float
+    rollout_s: float  # one rollout, responses as long as the teacher's
+    tokens_per_s: float  # of the same rollout
+    response_tokens: float  # mean length of the teacher's responses
+    train_s: Mapping[str, float]  # operating point -> grading, scoring and updates of one step
+    startup_s: float  # building or loading the model and the problems
+    peak_mb: float
+
+
+def measure(configs: Mapping[str, RunConfig], *, processes: int) -> Measured:
+    """Measure one config an operating point, in ``processes`` children at once; returns the slowest of each figure.
+
+    HarnessError with the reason when a child fails.
+    """
+    context = fork_server()
+    running = []
+    for _ in range(processes):
+        receiver, sender = context.Pipe(duplex=False)
+        process = context.Process(target=_main, args=(dict(configs), sender), daemon=True)
+        process.start()
+        sender.close()
+        running.append((process, receiver))
+    found = []
+    for process, receiver in running:
+        try:
+            answer: Measured | Outcome = receiver.recv()
+        except EOFError:
+            process.join()
+            answer = Outcome(exit_class="killed", reason=f"the probe ended with exit code {process.exitcode}")
+        process.join()
+        if isinstance(answer, Outcome):
+            raise HarnessError(f"the probe failed: {answer.told}")
+        found.append(answer)
+    return _slowest(found)
+
+
+def _slowest(found: Sequence[Measured]) -> Measured:
+    return Measured(
+        sft_update_s=max(m.sft_update_s for m in found),
+        rollout_s=max(m.rollout_s for m in found),
+        tokens_per_s=min(m.tokens_per_s for m in found),
+        response_tokens=found[0].response_tokens,
+        train_s={point: max(m.train_s[point] for m in found) for point in found[0].train_s},
+        startup_s=max(m.startup_s for m in found),
+        peak_mb=max(m.peak_mb for m in found),
+    )
+
+
+def _main(configs: Mapping[str, RunConfig], pipe: connection.Connection) -> None:
+    try:
+        child.limit_memory(next(iter(configs.values())).launch.memory_limit_mb)
+        pipe.send(_measure(configs))
+    except BaseException as error:
+        pipe.send(of_error(error))
+        sys.exit(1)
+
+
+def _measure(configs: Mapping[str, RunConfig]) -> Measured:
+    import torch
+
+    from ablations.stages import supervised_examples
+    from ablations.tasks import CONTEXT_TOKENS, load_problems
+    from klear_core.data.tokenizer import build_tokenizer
+    from klear_core.rollout.native import NativeEngine
+    from klear_core.trainer.collate import tokenize_prompts
+    from klear_core.trainer.model_folder import load_model
+    from klear_core.trainer.policy import build_model
+    from klear_core.trainer.rl import RLTrainer
+    from klear_core.trainer.sft import SFTTrainer
+
+    torch.set_num_threads(1)
+    config = next(iter(configs.values()))
+    started = time.perf_counter()
+    problems = load_problems(config, "train")
+    if config.sft.checkpoint is None:
+        tokenizer = build_tokenizer(max_length=CONTEXT_TOKENS)
+        model = build_model(config.model, tokenizer, seed=config.seed)
+    else:
+        model, tokenizer = load_model(Path(config.sft.checkpoint))
+    startup_s = time.perf_counter() - started
+
+    examples = list(islice(supervised_examples(config), 64))
+    responses = tokenizer([example.response for example in examples])["input_ids"]
+    length = min(sum(len(ids) + 1 for ids in responses) / len(responses), config.rl.max_response_tokens)
+    sft_update_s = 0.0
+    if config.sft.checkpoint is None:
+        rows = SFTTrainer(model, tokenizer, lambda start: supervised_examples(config, start), config.sft).steps()
+        sft_update_s = _best(lambda: next(rows), min(_SFT_UPDATES, config.sft.steps))
+
+    rl = config.rl
+    sampling = SamplingParams(
+        temperature=rl.temperature, top_p=1.0, max_tokens=math.ceil(length), num_samples=rl.completions_per_problem
+    )
+    prompts = tokenize_prompts(tokenizer, problems[: rl.problems_per_step])
+    engine, key = NativeEngine(model, tokenizer), RandomKey(seed=0, stream="probe", step=0)
+    sampled = engine.generate(prompts, sampling, key)
+    rollout_s = _best(lambda: engine.generate(prompts, sampling, key), _PROBED)
+    tokens = sum(len(completion.token_ids) for group in sampled for completion in group)
+    train_s = {}
+    for point, each in configs.items():
+        replay = _Replay(tokenizer, problems, seed=each.seed)
+        trainer = RLTrainer(each, model=model, tokenizer=tokenizer, engine=replay, problems=problems)
+        steps = islice(trainer.steps(), _RL_STEPS)
+        train_s[point] = min(result.seconds["score_s"] + result.seconds["update_s"] for result in steps)
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return Measured(
+        sft_update_s=sft_update_s,
+        rollout_s=rollout_s,
+        tokens_per_s=tokens / rollout_s,
+        response_tokens=length,
+        train_s=train_s,
+        startup_s=startup_s,
+        peak_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit,
+    )
+
+
+def _best(call: Any, repetitions: int) -> float:
+    """Seconds of the quickest of some calls."""
+    seconds = []
+    for _ in range(repetitions):
+        started = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - started)
+    return min(seconds)
+
+
+class _Replay:
+    """The teacher's responses in place of sampled ones: a model that has learned nothing would ramble to the cap."""
+
+    def __init__(self, tokenizer: Any, problems: Sequence[Problem], *, seed: int) -> None:
+        self._tokenizer = tokenizer
+        self._problems = {problem.problem_id: problem for problem in problems}
+        self._rng = random.Random(seed)
+
+    def generate(
+        self, prompts: Sequence[Prompt], sampling: SamplingParams, key: RandomKey
+    ) -> list[tuple[Completion, ...]]:
+        """See ``Engine``; half of the responses are wrong, so that no group is without variance."""
+        mistakes = {"+": 0.2, "-": 0.2, "*": 0.2}
+        return [
+            tuple(self._completion(prompt, mistakes, sampling) for _ in range(sampling.num_samples))
+            for prompt in prompts
+        ]
+
+    def _completion(self, prompt: Prompt, mistakes: Mapping[str, float], sampling: SamplingParams) -> Completion:
+        example = demonstrate(self._problems[prompt.problem_id], mistakes=mistakes, rng=self._rng)
+        ids = [*self._tokenizer(example.response)["input_ids"], self._tokenizer.eos_token_id]
+        ids = ids[: sampling.max_tokens]
+        return Completion(
+            token_ids=tuple(ids),
+            logprobs=(0.0,) * len(ids),
+            entropies=(0.0,) * len(ids),
+            text=example.response,
+            finish_reason=FinishReason.STOP,
+        )

@@ -1,0 +1,78 @@
+"""The limits of all settings, and those that hold between two of them."""
+
+import math
+import re
+from collections.abc import Callable
+from typing import Any
+
+from klear_core.errors import ConfigError
+from klear_core.settings import look_up
+
+_POSITIVE = {
+    "model": "hidden_size intermediate_size num_layers num_heads num_kv_heads",
+    "task": "train_problems",
+    "sft": "steps batch_size max_grad_norm",
+    "rl": "steps problems_per_step completions_per_problem updates_per_rollout max_grad_norm max_response_tokens",
+    "eval": "test_questions test_samples validation_questions validation_samples validation_every",
+}
+
+# key -> (test, what is allowed). NaN fails every comparison, so it is refused too.
+_LIMITS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "seed": (lambda v: 0 <= v < 2**31, "0 to 2147483647"),
+    "sweep.name": (lambda v: re.fullmatch(r"[a-z][a-z0-9_.-]*", v) is not None, "lower-case letters, digits, - _ ."),
+    "objective.name": (lambda v: re.fullmatch(r"[a-z][a-z0-9_]*", v) is not None, "lower-case letters, digits and _"),
+    "sweep.primary.split": (lambda v: v == "test", "test"),
+    "sweep.primary.decoding": (lambda v: v in ("t1.0", "t0.6_p0.95", "greedy"), "t1.0, t0.6_p0.95 or greedy"),
+    "loss.denominator": (lambda v: v in ("all", "kept"), "all or kept"),
+    "model.head_dim": (lambda v: v > 0 and v % 2 == 0, "even and > 0"),
+    "task.num_terms": (lambda v: 2 <= v <= 8, "2 to 8"),
+    "sft.learning_rate": (lambda v: 0 < v < math.inf, "> 0"),
+    "sft.warmup_steps": (lambda v: v >= 0, ">= 0"),
+    "rl.learning_rate": (lambda v: 0 < v < math.inf, "> 0"),
+    "rl.warmup_updates": (lambda v: v >= 0, ">= 0"),
+    "rl.adam_beta1": (lambda v: 0 <= v < 1, "0 <= value < 1"),
+    "rl.adam_beta2": (lambda v: 0 <= v < 1, "0 <= value < 1"),
+    "rl.weight_decay": (lambda v: 0 <= v < math.inf, ">= 0"),
+    "rl.temperature": (lambda v: 0 < v < math.inf, "> 0"),
+    "rl.max_skipped_updates": (lambda v: v >= 0, ">= 0"),
+    "reuse": (lambda v: v in (None, "any_code", "new_folder"), "null, any_code or new_folder"),
+    "retries": (lambda v: 0 <= v <= 10, "0 to 10"),
+    "max_failures": (lambda v: v is None or v > 0, "null or > 0"),
+    "launch.checkpoint_every_s": (lambda v: 0 <= v < math.inf, ">= 0"),
+    "launch.time_limit_s": (lambda v: v is None or 0 < v < math.inf, "null or > 0"),
+    "launch.memory_limit_mb": (lambda v: v is None or v > 0, "null or > 0"),
+    "wandb.finish_timeout_s": (lambda v: 0 <= v < math.inf, ">= 0"),
+    "wandb.mode": (lambda v: v in (None, "online", "offline", "disabled"), "null, online, offline or disabled"),
+    "launch.slots": (lambda v: v is None or v > 0, "null or > 0"),
+    "launch.rollout_rows": (lambda v: v >= 0, ">= 0"),
+    **{f"{part}.{name}": (lambda v: v > 0, "> 0") for part, names in _POSITIVE.items() for name in names.split()},
+    **{f"task.teacher_mistakes.{name}": (lambda v: 0 <= v <= 1, "0 to 1") for name in ("add", "sub", "mul")},
+}
+
+
+def check_limits(config: Any) -> None:
+    """ConfigError that names the first setting of a ``RunConfig`` outside its limits, its value and what is allowed."""
+    for key, (allowed, text) in _LIMITS.items():
+        value = look_up(config, key)
+        if not allowed(value):
+            raise ConfigError(f"{key} is {value!r}; allowed: {text}")
+    rl, metric = config.rl, config.sweep.primary.metric
+    if rl.problems_per_step % rl.updates_per_rollout:
+        raise ConfigError(
+            f"rl.updates_per_rollout is {rl.updates_per_rollout}; allowed: a divisor of "
+            f"rl.problems_per_step = {rl.problems_per_step}, so that all mini-batches have one size"
+        )
+    heads, kv_heads = config.model.num_heads, config.model.num_kv_heads
+    if heads % kv_heads:
+        raise ConfigError(f"model.num_kv_heads is {kv_heads}; allowed: a divisor of model.num_heads = {heads}")
+    if rl.problems_per_step > config.task.train_problems:
+        raise ConfigError(
+            f"rl.problems_per_step is {rl.problems_per_step}; allowed: at most "
+            f"task.train_problems = {config.task.train_problems}"
+        )
+    k = 1 if config.sweep.primary.decoding == "greedy" else config.eval.test_samples
+    if metric not in (f"avg@{k}", f"pass@{k}"):
+        drawn = f"as {k} samples a question are drawn"
+        raise ConfigError(f"sweep.primary.metric is {metric!r}; allowed: avg@{k} or pass@{k}, {drawn}")
+    for key in (config.sweep.compare, *config.sweep.points.values()):
+        look_up(config, key)

@@ -1,0 +1,117 @@
+"""What an RL step reports: records of its parts, and the deterministic fields of its row."""
+
+import hashlib
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from klear_core.batch import TrainBatch
+from klear_core.objectives.diagnostics import UpdateRecord, step_diagnostics
+from klear_core.objectives.reductions import Denominators
+from klear_core.records import Reward, RolloutGroup, Verdict
+from klear_core.runs.store import nan_mean
+from klear_core.trainer.optim import UpdateInfo
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollout:
+    """One step's completions with what was made of them."""
+
+    groups: list[RolloutGroup]
+    rewards: list[list[Reward]]
+    advantages_PG: Tensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Minibatch:
+    """Rows of one update; ``entropy_NT`` of the sampling policy is None until they are scored.
+
+    ``num_rows`` counts the rows left out as well.
+    """
+
+    batch: TrainBatch
+    entropy_NT: Tensor | None
+    denominators: Denominators
+    num_rows: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Update:
+    """What one update saw and did."""
+
+    info: UpdateInfo
+    loss: float
+    record: UpdateRecord | None  # None for a mini-batch without rows
+    sampler_gap: float  # largest |engine - trainer| log-probability of a sampled token, nats
+    nonfinite: str  # the first quantity that was not finite, with its value; such an update is left out
+
+
+class Clock:
+    """Seconds by phase."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        """End the phase ``name``, which began with the one before."""
+        now = time.perf_counter()
+        self.seconds[name] = now - self._last
+        self._last = now
+
+
+def first_nonfinite(*, loss: float, ratio: Tensor, grad_norm: float, advantage: Tensor) -> str:
+    """The first of them that is not finite, with its value, "" when all are."""
+    if not math.isfinite(loss):
+        return f"loss is {loss}"
+    for name, values in (("ratio", ratio), ("advantage", advantage)):
+        finite = torch.isfinite(values)
+        if not bool(finite.all()):
+            return f"a {name} is {float(values[~finite][0])}"
+    return "" if math.isfinite(grad_norm) else f"gradient norm is {grad_norm}"
+
+
+def rollout_metrics(rollout: Rollout) -> dict[str, Any]:
+    """Rewards, lengths and entropy of a rollout."""
+    rewards = [reward for group in rollout.rewards for reward in group]
+    completions = [completion for group in rollout.groups for completion in group.completions]
+    same = [len({reward.value for reward in group}) == 1 for group in rollout.rewards]
+    ids = "\n".join(group.problem.problem_id for group in rollout.groups)
+    entropies = [value for completion in completions for value in completion.entropies or ()]
+    return {
+        "problems_hash": hashlib.sha256(ids.encode()).hexdigest()[:16],
+        "reward_mean": nan_mean([reward.value for reward in rewards]),
+        "correct_fraction": nan_mean([reward.verdict is Verdict.CORRECT for reward in rewards]),
+        "no_answer_fraction": nan_mean(
+            [reward.verdict in (Verdict.NO_ANSWER, Verdict.BAD_FORMAT) for reward in rewards]
+        ),
+        "truncated_fraction": nan_mean([reward.verdict is Verdict.TRUNCATED for reward in rewards]),
+        "zero_variance_groups": nan_mean(same),
+        "response_tokens_mean": nan_mean([len(completion.token_ids) for completion in completions]),
+        "entropy": nan_mean(entropies),
+    }
+
+
+def update_metrics(minibatches: Sequence[Minibatch], updates: Sequence[Update]) -> dict[str, Any]:
+    """What the updates of a step did; a value that is not finite stays so in the means."""
+    infos = [update.info for update in updates]
+    # The first update of a step is on-policy: its ratios are 1 for every objective and say nothing about clipping.
+    later = [update.record for update in updates[1:] if update.record is not None]
+    gaps = [update.sampler_gap for update in updates if update.record is not None]
+    norms = [info.grad_norm for info in infos]
+    return {
+        "learning_rate": infos[-1].learning_rate,
+        "loss": nan_mean([update.loss for update in updates]),
+        "grad_norm_mean": nan_mean(norms),
+        # max() passes over a NaN that is not the first.
+        "grad_norm_max": math.nan if any(map(math.isnan, norms)) else max(norms),
+        "clipped_updates": nan_mean([info.clipped for info in infos]),
+        "nonfinite_updates": sum(bool(update.nonfinite) for update in updates),
+        "kept_rows": sum(len(m.batch.advantages_N) for m in minibatches) / sum(m.num_rows for m in minibatches),
+        "sampler_gap_max": max(gaps, default=math.nan),
+    } | step_diagnostics(later)
