@@ -46,6 +46,7 @@ class Attempt:
         self._started = time.monotonic()
         self._checkpoints = Checkpoints(job.folder / schema.RESUME_DIR)
         self._state = self._usable_state()
+        self._kept: dict[str, int] = {} if self._state is None else dict(self._state.data["records"])
         self._logs: dict[str, log.RecordLog] = {}
         self._saved = self._started
         for _, table, _ in schema.TABLES:
@@ -105,7 +106,8 @@ class Attempt:
         self.syncer.sync()
         state = trainer.state()
         extra = {
-            "records": {name: records.seq for name, records in self._logs.items()},
+            # Also the rows of a file that this attempt has not come to write into yet.
+            "records": self._kept | {name: records.seq for name, records in self._logs.items()},
             "config_hash": self.job.config_hash,
             "identity": self.job.identity,
             "attempt": self.number,

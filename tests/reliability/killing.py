@@ -2,6 +2,9 @@
 
     python -m tests.reliability.killing --kills 200 [--real]
 
+By default commands are forked from a process that has imported everything, and leave out the report; with --real they
+are what a user types.
+
 Every kill is SIGKILL at a random moment of a command, to its parent alone or to its whole process group; then the same
 command is issued again, until it ends by itself.  Whatever was done by then must be what an uninterrupted run leaves:
 the same bytes in the records that are deterministic and in the weights, every step once, every file readable.
@@ -23,7 +26,7 @@ from typing import Any
 from klear_core.runs import schema, store
 from klear_core.runs.log import read_log
 from klear_core.trainer.checkpoint import Checkpoints
-from tests.reliability.zygote import ENVIRONMENT, ROOT, Zygote
+from tests.reliability.zygote import ENVIRONMENT, ROOT, Zygote, shared
 
 SWEEP = [
     *("+sweep=clipping", "scale=smoke", "objective=clip_higher,gppo", "launch.slots=2", "retries=0"),
@@ -39,8 +42,9 @@ _SAME = (schema.STEPS_FILE, schema.EVAL_LOG, schema.ROLLOUTS_LOG, schema.EVAL_FI
 class Runner:
     """Starts a sweep's command, through a zygote or as a user would."""
 
-    def __init__(self, zygote: Zygote | None) -> None:
+    def __init__(self, zygote: Zygote | None, *, report: bool = True) -> None:
         self._zygote = zygote
+        self._report = report
         self._real: dict[int, subprocess.Popen[bytes]] = {}
 
     def start(self, root: Path, *arguments: str, patch: str = "", **kwargs: Any) -> int:
@@ -48,7 +52,7 @@ class Runner:
         root.mkdir(parents=True, exist_ok=True)
         command = [*SWEEP, OFTEN, f"launch.runs_dir={root}", *arguments]
         if self._zygote is not None:
-            return self._zygote.start(command, root / "output.txt", patch=patch, **kwargs)
+            return self._zygote.start(command, root / "output.txt", patch=patch, report=self._report, **kwargs)
         with (root / "output.txt").open("ab") as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", "ablations.run", *command],
@@ -210,7 +214,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--real", action="store_true", help="start python -m ablations.run itself, imports included")
     options = parser.parse_args()
-    runner = Runner(None if options.real else Zygote())
+    runner = Runner(None if options.real else shared(), report=False)
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
         started = time.monotonic()

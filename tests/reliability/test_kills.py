@@ -1,6 +1,7 @@
 """SIGKILL at random times, to the parent alone and to the whole group: nothing is lost, nothing is doubled."""
 
 import random
+import signal
 import time
 
 import pytest
@@ -18,7 +19,7 @@ from tests.reliability.killing import (
     run_with_kills,
     seconds_of_work,
 )
-from tests.reliability.zygote import Zygote
+from tests.reliability.zygote import shared
 
 pytestmark = pytest.mark.slow
 KILLS = 20
@@ -26,9 +27,7 @@ KILLS = 20
 
 @pytest.fixture(scope="module")
 def runner():
-    zygote = Zygote()
-    yield Runner(zygote)
-    zygote.close()
+    return Runner(shared(), report=False)
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +91,7 @@ def test_the_real_command_killed_alone_takes_its_children_with_it_and_goes_on(wh
     while time.monotonic() < deadline and not list(tmp_path.glob("clipping/*/seed0/steps.jsonl")):
         time.sleep(0.02)
     assert kill(pid, whole_group=False) < DIES_WITHIN_S
+    assert runner.poll(pid) == -signal.SIGKILL
     check_readable(tmp_path)
     assert runner.wait(runner.start(tmp_path, "wandb.mode=offline")) == 0, (tmp_path / "output.txt").read_text()
     check_same(fingerprints(tmp_path), expected)

@@ -6,7 +6,9 @@ which is all that differs from ``python -m ablations.run``.  ``patch`` names a f
 with ``arguments`` before the command starts, to plant a fault; what it changes holds in the runs as well.
 """
 
+import atexit
 import contextlib
+import functools
 import importlib
 import json
 import multiprocessing
@@ -41,11 +43,21 @@ class Zygote:
         )
 
     def start(
-        self, arguments: list[str], output: Path, *, patch: str = "", uid: int | None = None, **kwargs: Any
+        self,
+        arguments: list[str],
+        output: Path,
+        *,
+        patch: str = "",
+        uid: int | None = None,
+        report: bool = True,
+        **kwargs: Any,
     ) -> int:
-        """Start ``ablations.run ARGUMENTS`` with its output in a file; returns its pid, which leads a group."""
-        request = {"arguments": arguments, "output": str(output), "patch": patch, "uid": uid, "kwargs": kwargs}
-        return int(self._ask({"start": request})["pid"])
+        """Start ``ablations.run ARGUMENTS`` with its output in a file; returns its pid, which leads a group.
+
+        Without ``report`` the sweep ends after its runs: the report takes longer than they do.
+        """
+        request = {"arguments": arguments, "output": str(output), "patch": patch, "uid": uid, "report": report}
+        return int(self._ask({"start": request | {"kwargs": kwargs}})["pid"])
 
     def poll(self, pid: int) -> int | None:
         """Exit code of a command, minus the signal that ended it, None while it runs."""
@@ -67,6 +79,14 @@ class Zygote:
         self._process.stdin.flush()
         answer: dict[str, Any] = json.loads(self._process.stdout.readline())
         return answer
+
+
+@functools.cache
+def shared() -> Zygote:
+    """The one zygote of a test session."""
+    zygote = Zygote()
+    atexit.register(zygote.close)
+    return zygote
 
 
 def _serve() -> None:
@@ -99,7 +119,9 @@ def _serve() -> None:
         sys.stdout.flush()
 
 
-def _command(arguments: list[str], output: str, patch: str, uid: int | None, kwargs: dict[str, Any]) -> None:
+def _command(
+    arguments: list[str], output: str, patch: str, uid: int | None, report: bool, kwargs: dict[str, Any]
+) -> None:
     """The forked command; never returns."""
     code = 1
     try:
@@ -111,11 +133,13 @@ def _command(arguments: list[str], output: str, patch: str, uid: int | None, kwa
         if uid is not None:
             os.setgid(uid)
             os.setuid(uid)
+        from ablations import launch, run
+
+        if not report:
+            launch._write_report = lambda checked: 0
         if patch:
             module, name = patch.split(":")
             getattr(importlib.import_module(module), name)(**kwargs)
-        from ablations import run
-
         sys.argv = ["ablations.run", *arguments]
         run.main()
     except SystemExit as end:

@@ -18,7 +18,7 @@ from tests.ablations.commands.cli_store import (
     write_run,
 )
 
-SWEEPS = Path(__file__).resolve().parents[2] / "sweeps"
+SWEEPS = Path(__file__).resolve().parents[3] / "sweeps"
 EVIL = "loss is \x1b[2Jnan\x9b [red]at[/red]\nstep 2 :smile:"
 
 
