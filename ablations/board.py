@@ -150,8 +150,9 @@ class PlainBoard:
         try:
             sys.stdout.write(line + "\n")
             sys.stdout.flush()
-        except BrokenPipeError:
-            # Who read along has gone, as `| head` does; the sweep goes on, and the report's process inherits this.
+        except OSError:
+            # Who read along has gone, as `| head` does, or the disk of a log is full; the sweep goes on, and the
+            # report's process inherits this.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     def started(self, job: Job) -> None:

@@ -5,6 +5,7 @@ import resource
 import signal
 import sys
 import traceback
+from contextlib import suppress
 from dataclasses import replace
 from multiprocessing import connection
 
@@ -46,10 +47,11 @@ def main(job: Job, pipe: connection.Connection) -> None:
         run_job(replace(job, config=build(RunConfig, stored)), lambda progress: _tell(pipe, progress))
     except BaseException as error:
         outcome = of_error(error)
-        if isinstance(error, HarnessError):
-            sys.stderr.write(f"error: {error}\n")
-        else:
-            traceback.print_exc()
+        with suppress(OSError):  # a full disk takes no log either, and the parent is to be told all the same
+            if isinstance(error, HarnessError):
+                sys.stderr.write(f"error: {error}\n")
+            else:
+                traceback.print_exc()
     _tell(pipe, outcome)
     sys.exit(0 if outcome.exit_class == "ok" else 1)
 

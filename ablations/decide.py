@@ -68,7 +68,7 @@ def starts(checked: CheckedPlan, decisions: list[Decision]) -> list[Start]:
         key = decision.run.sft
         if key and key not in found and decision.action in (Action.NEW, Action.CONTINUE):
             folder = checked.runs_dir / schema.SFT_STORE_DIR / key
-            status = store.read_status(folder)
+            status = _status_of(folder)
             action = Action.NEW if status is None else Action.REUSE if status.state == "done" else Action.CONTINUE
             found[key] = Start(key=key, config=decision.config, folder=folder, action=action)
     return list(found.values())
@@ -76,7 +76,7 @@ def starts(checked: CheckedPlan, decisions: list[Decision]) -> list[Start]:
 
 def _decide(checked: CheckedPlan, run: schema.PlannedRun, config: RunConfig) -> Decision:
     folder = checked.folder / run.folder
-    status = store.read_status(folder)
+    status = _status_of(folder)
     other = _other_code(folder, status)
     _refuse_other_settings(folder, config)
     if other and config.reuse != "any_code":
@@ -107,6 +107,13 @@ def _decide(checked: CheckedPlan, run: schema.PlannedRun, config: RunConfig) -> 
         action=action,
         note=note,
     )
+
+
+def _status_of(folder: Path) -> schema.Status | None:
+    try:
+        return store.read_status(folder)
+    except RunStoreError as error:
+        raise RunStoreError(f"{error}; move {folder} away") from None
 
 
 def _other_code(folder: Path, status: schema.Status | None) -> str:

@@ -28,6 +28,7 @@ from klear_core.objectives.surrogates import get_surrogate
 from klear_core.runs import folders, provenance, schema, store
 from klear_core.runs.wandb_sink import resolve_mode
 from klear_core.settings import to_plain
+from klear_core.trainer.checkpoint import Checkpoints
 
 _INTERRUPTED = 130
 _SWEEP_LOCK_S = 3.0
@@ -147,6 +148,11 @@ def lay_out(prepared: Prepared, *, wandb_mode: str) -> list[Job]:
             checkpoint = own if given is None else Path(given)
             folder, config = decision.folder, decision.config
             jobs.append(Job(stage="rl", config=config, folder=folder, checkpoint=checkpoint, sft=key, **common))
+    reused = [start.folder for start in prepared.starts if start.action is Action.REUSE]
+    reused += [decision.folder for decision in prepared.decisions if decision.action is Action.REUSE]
+    for folder in reused:
+        # Left behind when a run was killed between its last word and its clearing up.
+        Checkpoints(folder / schema.RESUME_DIR).remove()
     for job in jobs:
         text = yaml.safe_dump(to_plain(job.config), sort_keys=False, allow_unicode=True)
         store.write_text(job.folder / schema.CONFIG_FILE, text)

@@ -15,7 +15,11 @@ class Ledger:
 
     def __init__(self, sweep_folder: Path) -> None:
         """RunStoreError when the file cannot be opened or is damaged."""
-        self._log = RecordLog(sweep_folder / schema.LEDGER_FILE)
+        path = sweep_folder / schema.LEDGER_FILE
+        try:
+            self._log = RecordLog(path)
+        except RunStoreError as error:
+            raise RunStoreError(f"{error}; move {path} away, no run needs it") from None
         self.problem = ""
 
     def sweep_started(self, command: str, counts: dict[str, int]) -> None:

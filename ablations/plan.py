@@ -91,7 +91,11 @@ def sft_key(config: RunConfig) -> str:
 def check_folder(folder: Path) -> None:
     """RunStoreError when a file stands where ``folder`` or one of its parents is needed."""
     for path in (folder, *folder.parents):
-        if path.exists() and not path.is_dir():
+        try:
+            blocked = path.exists() and not path.is_dir()
+        except OSError as error:
+            raise RunStoreError(f"{path} cannot be reached: {error.strerror}; set launch.runs_dir") from None
+        if blocked:
             raise RunStoreError(f"{path} is a file, and a run folder is needed there; move it or set launch.runs_dir")
 
 

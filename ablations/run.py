@@ -58,7 +58,11 @@ def compose(arguments: list[str]) -> list[RunConfig]:
         assert isinstance(plain, dict)
         composed.append({str(key): value for key, value in plain.items()})
 
-    with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
+    try:
+        folder = tempfile.TemporaryDirectory()
+    except OSError as error:
+        raise ConfigError(f"no temporary folder can be made: {error}; free some disk, or set TMPDIR") from None
+    with folder as scratch, warnings.catch_warnings():
         # Hydra 1.3 warns without version_base, 1.4 with it.
         warnings.filterwarnings("ignore", message="The version_base parameter is deprecated")
         # Hydra writes a multirun.yaml of its own; the plan and the runs' config.yaml say more.
@@ -74,6 +78,8 @@ def compose(arguments: list[str]) -> list[RunConfig]:
             entry()
         except (HydraException, OmegaConfBaseException) as error:
             raise ConfigError(_one_line(error)) from None
+        except OSError as error:
+            raise ConfigError(f"temporary folder {scratch}: {error.strerror}; free some disk, or set TMPDIR") from None
         finally:
             sys.argv = kept
     return [build(RunConfig, plain) for plain in composed]

@@ -6,7 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from klear_core.errors import RunStoreError
@@ -79,8 +79,9 @@ def held(folder: Path, *, wait_s: float) -> Iterator[None]:
         raise RunStoreError(f"{path} cannot be opened: {error.strerror}") from error
     try:
         _lock(fd, path, time.monotonic() + wait_s)
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, json.dumps({"pid": os.getpid()}).encode(), 0)
+        with suppress(OSError):  # a full disk: the lock holds all the same
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, json.dumps({"pid": os.getpid()}).encode(), 0)
         yield
     finally:
         os.close(fd)

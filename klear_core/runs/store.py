@@ -107,7 +107,11 @@ def read_manifest(run_folder: Path) -> schema.Manifest:
 def read_status(run_folder: Path) -> schema.Status | None:
     """Where a run stands; None when it never started, RunStoreError when the file is of another version."""
     path = run_folder / schema.STATUS_FILE
-    if not path.is_file():
+    try:
+        present = path.is_file()
+    except OSError as error:  # a folder that this user may not look into
+        raise RunStoreError(f"{path} cannot be read: {error.strerror}") from None
+    if not present:
         return None
     raw = read_json(path)
     try:

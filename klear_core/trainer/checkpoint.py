@@ -11,9 +11,11 @@ A checkpoint is a folder of safetensors and JSON files, with their sha256 writte
 import hashlib
 import json
 import logging
+import os
 import random
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,8 +93,13 @@ class Checkpoints:
         return None
 
     def remove(self) -> None:
-        """Remove all generations: the run is done."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        """Remove all generations: the run is done. A kill meanwhile leaves them whole or gone."""
+        for remains in self._folder.parent.glob(f".{self._folder.name}.*.tmp"):
+            shutil.rmtree(remains, ignore_errors=True)
+        aside = self._folder.with_name(f".{self._folder.name}.{os.getpid()}.tmp")
+        with suppress(OSError):
+            self._folder.rename(aside)
+        shutil.rmtree(aside, ignore_errors=True)
 
     def _generations(self) -> list[Path]:
         return sorted(path for path in self._folder.glob("[0-9]*") if path.name.isdigit())

@@ -43,9 +43,13 @@ def check_model(folder: Path) -> int:
 
     DataError unless the folder holds a causal LM's config, readable safetensors files and a tokenizer.
     """
-    if not folder.is_dir():
-        raise DataError(f"checkpoint folder {folder} does not exist")
-    if not (folder / "config.json").is_file() or not any(folder.glob("*.safetensors")):
+    try:
+        found = {path.name for path in folder.iterdir()}
+    except (FileNotFoundError, NotADirectoryError):
+        raise DataError(f"checkpoint folder {folder} does not exist") from None
+    except OSError as error:
+        raise DataError(f"checkpoint folder {folder} cannot be read: {error.strerror}") from None
+    if "config.json" not in found or not any(name.endswith(".safetensors") for name in found):
         raise DataError(f"checkpoint folder {folder} holds no config.json with *.safetensors")
     config = _read_json(folder / "config.json")
     for key, kind in (("model_type", str), ("max_position_embeddings", int)):

@@ -166,6 +166,9 @@ def check_readable(root: Path) -> None:
         if ".cut" not in path.name:
             list(read_log(path))
     for folder in root.rglob(schema.RESUME_DIR):
+        status = store.read_status(folder.parent)
+        if status is not None and status.state == "done":
+            continue  # being cleared away
         whole = [path for path in folder.iterdir() if path.name.isdigit()]
         assert not whole or Checkpoints(folder).load() is not None, folder
 

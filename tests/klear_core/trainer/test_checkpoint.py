@@ -44,6 +44,8 @@ def test_the_newest_and_the_one_before_are_kept(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["000004", "000005", "latest"]
     checkpoints.remove()
     assert not tmp_path.exists()
+    assert not list(tmp_path.parent.glob(f".{tmp_path.name}*"))
+    checkpoints.remove()
 
 
 def flip(path):
