@@ -167,7 +167,7 @@ def run_attempt(job: Job, stage: Callable[[Attempt], None]) -> None:
             store.write_tables(job.folder)
         except BaseException as error:
             with suppress(RunStoreError):  # a full disk: the parent is told through its pipe as well
-                attempt.end(of_error(error))
+                attempt.end(of_error(error, memory_limit_mb=job.config.launch.memory_limit_mb))
             raise
         attempt.end(Outcome(exit_class="ok", reason=""))
 

@@ -46,7 +46,7 @@ def main(job: Job, pipe: connection.Connection) -> None:
         stored = yaml.safe_load((job.folder / schema.CONFIG_FILE).read_text(encoding="utf-8"))
         run_job(replace(job, config=build(RunConfig, stored)), lambda progress: _tell(pipe, progress))
     except BaseException as error:
-        outcome = of_error(error)
+        outcome = of_error(error, memory_limit_mb=job.config.launch.memory_limit_mb)
         with suppress(OSError):  # a full disk takes no log either, and the parent is to be told all the same
             if isinstance(error, HarnessError):
                 sys.stderr.write(f"error: {error}\n")

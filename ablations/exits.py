@@ -2,6 +2,7 @@
 
 import errno
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 from ablations.job import Outcome
@@ -24,8 +25,15 @@ _SERVER_GONE = 255  # what multiprocessing reports for a child whose fork server
 _CRASHES = ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGTRAP", "SIGSYS")
 
 
-def of_error(error: BaseException) -> Outcome:
-    """Class and reason of an exception that ended an attempt."""
+def of_error(error: BaseException, *, memory_limit_mb: int | None = None) -> Outcome:
+    """Class and reason of an exception that ended an attempt, under the memory limit that it had."""
+    outcome = _classed(error)
+    if outcome.exit_class == "oom" and memory_limit_mb is not None:
+        return replace(outcome, reason=f"launch.memory_limit_mb is {memory_limit_mb}: {outcome.reason}")
+    return outcome
+
+
+def _classed(error: BaseException) -> Outcome:
     told = str(error) if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}"
     reason = " ".join(told.split())[:500]
     if isinstance(error, OSError) and error.errno == errno.ENOMEM:

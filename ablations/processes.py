@@ -14,12 +14,13 @@ _PR_SET_PDEATHSIG = 1
 
 @contextmanager
 def stop_requests() -> Iterator[Event]:
-    """SIGINT and SIGTERM set the event instead of raising wherever they happen to arrive, where Python may lose them.
+    """SIGINT, SIGTERM and SIGHUP set the event instead of raising wherever they arrive, where Python may lose them.
 
-    A second request has its ordinary effect, so a user is never trapped.
+    A second request has its ordinary effect, so a user is never trapped; what is ignored, as by nohup, stays ignored.
     """
     stop = Event()
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    before = {number: handler for number, handler in handlers.items() if handler is not signal.SIG_IGN}
 
     def request(number: int, frame: FrameType | None) -> None:
         stop.set()

@@ -3,9 +3,12 @@
 Children hold the server's pipes open, so it would otherwise outlive a parent that is killed, and its children with it.
 """
 
+import pyarrow
 import transformers.models.qwen3.modeling_qwen3  # noqa: F401  (loaded lazily otherwise, in every child)
 
 import ablations.stages  # noqa: F401
 from ablations.processes import die_with_parent
 
 die_with_parent()
+# The first table imports pandas, which would take every child a fifth of a second.
+pyarrow.table({"warm": [0]})

@@ -1,7 +1,7 @@
 """Stored runs as typed frames; what is missing, failed or still running is listed, never dropped in silence."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import pandas as pd
 
 from klear_core.errors import RunStoreError
 from klear_core.runs import schema, store
+from klear_core.runs.folders import is_alive
 from klear_core.runs.log import read_log
 from reports.stats import collapsed
 
@@ -28,6 +29,7 @@ class RunData:
     evaluations: pd.DataFrame
     collapse: str  # why it counts as collapsed, "" when it does not
     expected_id: str = ""  # run_id that the folder must hold, "" where the folder's name is the key
+    expected_steps: int | None = None  # rows that a done run has left, None where the plan does not say
 
     @property
     def problem(self) -> str:
@@ -37,7 +39,10 @@ class RunData:
         if self.expected_id and self.manifest.run_id != self.expected_id:
             return f"the folder holds run {self.manifest.run_id}, the plan asks for {self.expected_id}"
         if self.status.state == "done":
-            return ""
+            short = self.expected_steps is not None and len(self.steps) != self.expected_steps
+            return f"done, but its records hold {len(self.steps)} of {self.expected_steps} steps" if short else ""
+        if self.status.state == "running" and not is_alive(self.status.owner):
+            return "interrupted: its process is gone; the same command goes on with it"
         words = (self.status.state, self.status.exit_class, self.status.reason)
         return ": ".join(word for word in words if word)
 
@@ -90,13 +95,14 @@ def load_sweep(runs_dir: Path, name: str) -> SweepData:
     runs = []
     for planned in plan.runs:
         length = _mean_length(sft.get(planned.sft))
-        runs.append(_load_run(planned, folder / planned.folder, length, expected_id=planned.run_id))
+        loaded = _load_run(planned, folder / planned.folder, length)
+        runs.append(replace(loaded, expected_id=planned.run_id, expected_steps=plan.primary.step))
     weights_file = folder / schema.WEIGHTS_FILE
     weights = store.read_json(weights_file) if weights_file.is_file() else {}
     return SweepData(folder=folder, plan=plan, runs=runs, sft=sft, weights=weights)
 
 
-def _load_run(planned: schema.PlannedRun, folder: Path, sft_tokens: float, *, expected_id: str = "") -> RunData:
+def _load_run(planned: schema.PlannedRun, folder: Path, sft_tokens: float) -> RunData:
     manifest = store.read_manifest(folder) if (folder / schema.MANIFEST_FILE).is_file() else None
     status = store.read_status(folder)
     steps = _read_rows(folder / schema.STEPS_FILE)
@@ -112,7 +118,6 @@ def _load_run(planned: schema.PlannedRun, folder: Path, sft_tokens: float, *, ex
         timings=_read_rows(folder / schema.TIMINGS_FILE),
         evaluations=_read_evaluations(folder),
         collapse=reason,
-        expected_id=expected_id,
     )
 
 

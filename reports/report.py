@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from klear_core.errors import RunStoreError
 from klear_core.runs.folders import make_folder
 from klear_core.runs.store import write_text
 from reports import sentences
@@ -25,9 +27,24 @@ _CAPTIONS = {
 
 
 def write_report(data: SweepData, folder: Path, analysis: Analysis | None = None) -> Path:
-    """Write report.md, its figures and CSV tables into ``folder``; returns the path of report.md."""
+    """Write report.md, its figures and CSV tables into ``folder``; returns the path of report.md.
+
+    Everything is made beside the folder first: a disk that fills up costs the new report, and no older one.
+    RunStoreError when it does.
+    """
     analysis = analyse(data) if analysis is None else analysis
     make_folder(folder)
+    try:
+        with TemporaryDirectory(dir=folder, prefix=".new") as beside:
+            _write_into(Path(beside), data, analysis)
+            for path in sorted(Path(beside).iterdir()):
+                path.replace(folder / path.name)
+    except OSError as error:
+        raise RunStoreError(f"the report in {folder} cannot be written: {error.strerror or error}") from error
+    return folder / "report.md"
+
+
+def _write_into(folder: Path, data: SweepData, analysis: Analysis) -> None:
     figures = write_figures(data, analysis, folder)
     writer = _Writer(data, analysis, folder, figures)
     text = "\n".join(
@@ -44,7 +61,6 @@ def write_report(data: SweepData, folder: Path, analysis: Analysis | None = None
         if part
     )
     write_text(folder / "report.md", text)
-    return folder / "report.md"
 
 
 class _Writer:
