@@ -68,7 +68,7 @@ def starts(checked: CheckedPlan, decisions: list[Decision]) -> list[Start]:
         key = decision.run.sft
         if key and key not in found and decision.action in (Action.NEW, Action.CONTINUE):
             folder = checked.runs_dir / schema.SFT_STORE_DIR / key
-            status = _status_of(folder)
+            status = store.read_status(folder)
             action = Action.NEW if status is None else Action.REUSE if status.state == "done" else Action.CONTINUE
             found[key] = Start(key=key, config=decision.config, folder=folder, action=action)
     return list(found.values())
@@ -76,7 +76,7 @@ def starts(checked: CheckedPlan, decisions: list[Decision]) -> list[Start]:
 
 def _decide(checked: CheckedPlan, run: schema.PlannedRun, config: RunConfig) -> Decision:
     folder = checked.folder / run.folder
-    status = _status_of(folder)
+    status = store.read_status(folder)
     other = _other_code(folder, status)
     _refuse_other_settings(folder, config)
     if other and config.reuse != "any_code":
@@ -109,13 +109,6 @@ def _decide(checked: CheckedPlan, run: schema.PlannedRun, config: RunConfig) -> 
     )
 
 
-def _status_of(folder: Path) -> schema.Status | None:
-    try:
-        return store.read_status(folder)
-    except RunStoreError as error:
-        raise RunStoreError(f"{error}; move {folder} away") from None
-
-
 def _other_code(folder: Path, status: schema.Status | None) -> str:
     """Source hash of the code that made the rows of a folder, "" when it is this code or there are none."""
     if status is None:
@@ -135,12 +128,15 @@ def _refuse_other_settings(folder: Path, config: RunConfig) -> None:
         return
     try:
         stored = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         told = " ".join(str(error).split())
         raise RunStoreError(f"{path} cannot be read: {told}; move {folder} away") from None
     if not isinstance(stored, Mapping):
         raise RunStoreError(f"{path} holds no settings; move {folder} away")
-    differences = differing(stored, to_plain(config))
+    try:
+        differences = differing(stored, to_plain(config))
+    except RecursionError:  # YAML's anchors can put a mapping into itself
+        raise RunStoreError(f"{path} holds settings within themselves; move {folder} away") from None
     if differences:
         shown = "; ".join(
             f"{key} is {there}, asked for {here}" for key, there, here in differences[:_SHOWN_DIFFERENCES]

@@ -21,8 +21,10 @@ from ablations.job import Job
 from ablations.ledger import Ledger
 from ablations.plan import CheckedPlan, make_plan
 from ablations.pool import Limits, Pool, Tried
+from ablations.preflight import check_checkpoints
 from ablations.processes import die_with_parent, stop_requests
 from klear_core.config import RunConfig
+from klear_core.errors import ConfigError
 from klear_core.objectives.diagnostics import gradient_weight
 from klear_core.objectives.surrogates import get_surrogate
 from klear_core.runs import folders, provenance, schema, store
@@ -81,6 +83,11 @@ def run_sweep(configs: Sequence[RunConfig]) -> int:
     With dry_run the plan is shown instead.
     """
     prepared = prepare(configs)
+    if prepared.config.only_failed and prepared.counts()["left_out"] == len(prepared.decisions):
+        raise ConfigError(
+            f"only_failed is true, but no run in {prepared.checked.folder} has failed; leave it out to run all"
+        )
+    check_checkpoints(prepared.decisions, prepared.starts)
     if prepared.config.dry_run:
         from ablations.dry_run import show_plan
 

@@ -4,22 +4,25 @@ import hashlib
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 
 from ablations.differences import flatten_settings
 from ablations.tasks import CONTEXT_TOKENS, floor_of, load_problems, longest_prompt
 from klear_core import advantages
-from klear_core.config import RunConfig
+from klear_core.config import RESULT_PARTS, RunConfig
 from klear_core.errors import ConfigError, RunStoreError
 from klear_core.objectives import reductions, surrogates
 from klear_core.runs import provenance, schema
 from klear_core.settings import look_up, to_plain
 from klear_core.trainer.model_folder import check_model
 
+_MAX_ID = 128  # of W&B
+_SHOWN = 40
+
 # What a sweep has once, not once a run.
 _ONE_FOR_ALL = (
-    *("sweep", "launch", "wandb", "eval", "task"),
+    *("sweep", "scale", "launch", "wandb", "eval", "task"),
     *("dry_run", "reuse", "only_failed", "retries", "max_failures", "fail_fast"),
 )
 
@@ -45,6 +48,7 @@ def make_plan(configs: Sequence[RunConfig]) -> CheckedPlan:
     _check_one_sweep(configs)
     for config in configs:
         _check_names(config)
+        _check_arm(config)
         _check_context(config)
     for split in ("train", "validation"):  # the test questions are drawn for the floor
         load_problems(first, split)
@@ -105,6 +109,30 @@ def _check_names(config: RunConfig) -> None:
     reductions.get_reduction(config.loss.reduction)
 
 
+def _check_arm(config: RunConfig) -> None:
+    """What names the arms is a setting of its own, and the names are folders and W&B ids."""
+    compared = {"sweep.compare": config.sweep.compare}
+    compared |= {f"sweep.points.{prefix}": key for prefix, key in config.sweep.points.items()}
+    for name, key in compared.items():
+        value = look_up(config, key)
+        if key.split(".")[0] not in RESULT_PARTS or isinstance(value, dict) or is_dataclass(value):
+            raise ConfigError(f"{name} is {key!r}; allowed: one setting that changes a result, such as objective.name")
+        if list(compared.values()).count(key) > 1:
+            raise ConfigError(f"{name} is {key!r}, which is compared or a point already; allowed: each key once")
+    for prefix in config.sweep.points:
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", prefix):
+            raise ConfigError(f"sweep.points has the key {prefix!r}; allowed: lower-case letters, digits and _")
+    if not config.treatment.strip("."):
+        raise ConfigError(
+            f"{config.sweep.compare} is {look_up(config, config.sweep.compare)!r}; allowed: what names an arm"
+        )
+    if len(config.run_id) > _MAX_ID:
+        raise ConfigError(
+            f"the run name {config.run_id[:_SHOWN]}... has {len(config.run_id)} characters; allowed: at most "
+            f"{_MAX_ID}, so shorten sweep.name or {config.sweep.compare}"
+        )
+
+
 def _check_context(config: RunConfig) -> None:
     """Prompt and response fit into the context of the model, which is looked at and not loaded."""
     given = config.sft.checkpoint
@@ -136,7 +164,8 @@ def _check_one_sweep(configs: Sequence[RunConfig]) -> None:
     for config in configs:
         twin = seen.setdefault((config.arm, config.seed), config)
         if twin is not config:
-            raise ConfigError(f"arm {config.arm} with seed {config.seed} is planned twice with other settings or twice")
+            hint = "name each value of a list once" if twin == config else "give the arms names that tell them apart"
+            raise ConfigError(f"arm {config.arm} with seed {config.seed} is planned twice; {hint}")
 
 
 def _varying(configs: Sequence[RunConfig]) -> list[str]:

@@ -10,11 +10,12 @@ from klear_core.settings import look_up
 
 _POSITIVE = {
     "model": "hidden_size intermediate_size num_layers num_heads num_kv_heads",
-    "task": "train_problems",
     "sft": "steps batch_size max_grad_norm",
-    "rl": "steps problems_per_step completions_per_problem updates_per_rollout max_grad_norm max_response_tokens",
-    "eval": "test_questions test_samples validation_questions validation_samples validation_every",
+    "rl": "steps problems_per_step updates_per_rollout max_grad_norm max_response_tokens",
+    "eval": "test_samples validation_samples validation_every",
 }
+
+_COUNTED = ("task.train_problems", "eval.test_questions", "eval.validation_questions")
 
 # key -> (test, what is allowed). NaN fails every comparison, so it is refused too.
 _LIMITS: dict[str, tuple[Callable[[Any], bool], str]] = {
@@ -24,10 +25,13 @@ _LIMITS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "sweep.primary.split": (lambda v: v == "test", "test"),
     "sweep.primary.decoding": (lambda v: v in ("t1.0", "t0.6_p0.95", "greedy"), "t1.0, t0.6_p0.95 or greedy"),
     "loss.denominator": (lambda v: v in ("all", "kept"), "all or kept"),
+    "model.name": (lambda v: re.fullmatch(r"\w[\w.-]*", v) is not None, "letters, digits, - _ ."),
     "model.head_dim": (lambda v: v > 0 and v % 2 == 0, "even and > 0"),
     "task.num_terms": (lambda v: 2 <= v <= 8, "2 to 8"),
+    "sft.checkpoint": (lambda v: v is None or v.strip() != "", "null or a folder"),
     "sft.learning_rate": (lambda v: 0 < v < math.inf, "> 0"),
     "sft.warmup_steps": (lambda v: v >= 0, ">= 0"),
+    "rl.completions_per_problem": (lambda v: v > 1, "> 1, as advantages compare the completions of a problem"),
     "rl.learning_rate": (lambda v: 0 < v < math.inf, "> 0"),
     "rl.warmup_updates": (lambda v: v >= 0, ">= 0"),
     "rl.adam_beta1": (lambda v: 0 <= v < 1, "0 <= value < 1"),
@@ -40,12 +44,18 @@ _LIMITS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "max_failures": (lambda v: v is None or v > 0, "null or > 0"),
     "launch.checkpoint_every_s": (lambda v: 0 <= v < math.inf, ">= 0"),
     "launch.time_limit_s": (lambda v: v is None or 0 < v < math.inf, "null or > 0"),
-    "launch.memory_limit_mb": (lambda v: v is None or v > 0, "null or > 0"),
-    "wandb.finish_timeout_s": (lambda v: 0 <= v < math.inf, ">= 0"),
+    "launch.memory_limit_mb": (lambda v: v is None or 0 < v <= 2**30, "null or 1 to 1073741824"),
+    "wandb.project": (
+        lambda v: re.fullmatch(r"[^/\\#?%:\s]{1,128}", v) is not None,
+        "1 to 128 characters, no space and none of / \\ # ? % :",
+    ),
+    "wandb.finish_timeout_s": (lambda v: 0 <= v <= 86400, "0 to 86400"),
     "wandb.mode": (lambda v: v in (None, "online", "offline", "disabled"), "null, online, offline or disabled"),
+    "launch.runs_dir": (lambda v: v.strip() != "", "a folder"),
     "launch.slots": (lambda v: v is None or v > 0, "null or > 0"),
     "launch.rollout_rows": (lambda v: v >= 0, ">= 0"),
     **{f"{part}.{name}": (lambda v: v > 0, "> 0") for part, names in _POSITIVE.items() for name in names.split()},
+    **{key: (lambda v: 0 < v <= 1_000_000, "1 to 1000000") for key in _COUNTED},
     **{f"task.teacher_mistakes.{name}": (lambda v: 0 <= v <= 1, "0 to 1") for name in ("add", "sub", "mul")},
 }
 
@@ -74,5 +84,10 @@ def check_limits(config: Any) -> None:
     if metric not in (f"avg@{k}", f"pass@{k}"):
         drawn = f"as {k} samples a question are drawn"
         raise ConfigError(f"sweep.primary.metric is {metric!r}; allowed: avg@{k} or pass@{k}, {drawn}")
-    for key in (config.sweep.compare, *config.sweep.points.values()):
-        look_up(config, key)
+    compared = {"sweep.compare": config.sweep.compare}
+    compared |= {f"sweep.points.{prefix}": key for prefix, key in config.sweep.points.items()}
+    for name, key in compared.items():
+        try:
+            look_up(config, key)
+        except ConfigError as error:
+            raise ConfigError(f"{name}: {error}; allowed: a key of sweeps/config.yaml") from None

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from klear_core.errors import ConfigError
 
 _T = TypeVar("_T")
+_INTEGERS = 10**18
 
 
 def look_up(config: object, key: str) -> Any:
@@ -52,7 +53,10 @@ def _convert(hint: Any, value: Any, path: str) -> Any:
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
-        raise ConfigError(f"{path} is {value!r}; allowed: a value of type {hint.__name__}")
+        allowed = "true or false" if hint is bool else f"a value of type {hint.__name__}"
+        raise ConfigError(f"{path} is {value!r}; allowed: {allowed}")
+    if hint is int and abs(value) >= _INTEGERS:
+        raise ConfigError(f"{path} has {len(str(abs(value)))} digits; allowed: at most 18")
     return value
 
 

@@ -3,12 +3,13 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 
-from klear_core.errors import HarnessError
+from klear_core.errors import ConfigError, HarnessError
 from klear_core.runs.schema import REPORT_DIR
 from reports import sentences
 from reports.analysis import Analysis, analyse
@@ -18,19 +19,24 @@ from reports.report import write_report
 from reports.tables import result_table
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message}; see python -m reports --help")
+
+
 def main() -> None:
     """Write the report and show the results; exit code 2, one line, when there is nothing to report."""
-    parser = argparse.ArgumentParser(prog="python -m reports", description=__doc__)
+    parser = _Parser(prog="python -m reports", description=__doc__)
     parser.add_argument("sweep", help="name of a sweep, for example clipping")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of the sweeps (default: runs)")
     parser.add_argument("--out", type=Path, help="folder of the report (default: RUNS/SWEEP/report)")
-    arguments = parser.parse_args()
     try:
+        arguments = parser.parse_args()
         data = load_sweep(arguments.runs, arguments.sweep)
         analysis = analyse(data)
         path = write_report(data, arguments.out or data.folder / REPORT_DIR, analysis)
     except HarnessError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
     _show(data, analysis)
     print(f"report: {path}")

@@ -1,7 +1,9 @@
 """Stored runs as typed frames; what is missing, failed or still running is listed, never dropped in silence."""
 
+import dataclasses
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ from reports.stats import collapsed
 
 # The columns that statistics need; the texts of a large sweep would fill the memory.
 _EVALUATED = ("step", "split", "decoding", "question", "sample", "correct", "response_tokens")
+_SHOWN = 5
+_ADVICE = "run the sweep's command again, which writes it anew"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,10 +88,15 @@ class SweepData:
 def load_sweep(runs_dir: Path, name: str) -> SweepData:
     """Read a sweep; RunStoreError when it is unknown or its plan is broken."""
     folder = runs_dir / name
-    if not (folder / schema.PLAN_FILE).is_file():
+    try:
+        is_there = bool(name) and (folder / schema.PLAN_FILE).is_file()
+    except OSError:  # a name that no file can have
+        is_there = False
+    if not is_there:
         known = sorted(path.parent.name for path in runs_dir.glob(f"*/{schema.PLAN_FILE}"))
         raise RunStoreError(f"there is no sweep {name!r} in {runs_dir}; found: {', '.join(known) or 'none'}")
     plan = store.read_plan(folder)
+    _check_plan(plan, folder / schema.PLAN_FILE)
     sft: dict[str, RunData] = {}
     for planned in plan.runs:
         if planned.sft and planned.sft not in sft:
@@ -96,16 +105,28 @@ def load_sweep(runs_dir: Path, name: str) -> SweepData:
     for planned in plan.runs:
         length = _mean_length(sft.get(planned.sft))
         loaded = _load_run(planned, folder / planned.folder, length)
-        runs.append(replace(loaded, expected_id=planned.run_id, expected_steps=plan.primary.step))
-    weights_file = folder / schema.WEIGHTS_FILE
-    weights = store.read_json(weights_file) if weights_file.is_file() else {}
+        runs.append(dataclasses.replace(loaded, expected_id=planned.run_id, expected_steps=plan.primary.step))
+    has_weights = (folder / schema.WEIGHTS_FILE).is_file()
+    weights = dataclasses.asdict(store.read_weights(folder)) if has_weights else {}
     return SweepData(folder=folder, plan=plan, runs=runs, sft=sft, weights=weights)
+
+
+def _check_plan(plan: schema.Plan, path: Path) -> None:
+    """What a plan says at two places agrees."""
+    if not plan.runs:
+        raise RunStoreError(f"{path} names no runs; {_ADVICE}")
+    for run in plan.runs:
+        if run.treatment not in plan.treatments or run.point not in plan.points:
+            raise RunStoreError(f"{path}: run {run.folder} is of no treatment or point that it names; {_ADVICE}")
+    if plan.baseline is not None and plan.baseline not in plan.treatments:
+        raise RunStoreError(f"{path}: baseline is {plan.baseline!r}; allowed: {', '.join(plan.treatments)} or null")
 
 
 def _load_run(planned: schema.PlannedRun, folder: Path, sft_tokens: float) -> RunData:
     manifest = store.read_manifest(folder) if (folder / schema.MANIFEST_FILE).is_file() else None
     status = store.read_status(folder)
-    steps = _read_rows(folder / schema.STEPS_FILE)
+    is_start = folder.parent.name == schema.SFT_STORE_DIR
+    steps = _read_rows(folder / schema.STEPS_FILE, schema.SFT_STEP_FIELDS if is_start else schema.STEP_FIELDS)
     reason = ""
     if "zero_variance_groups" in steps:
         tokens = list(steps["response_tokens_mean"])
@@ -115,7 +136,7 @@ def _load_run(planned: schema.PlannedRun, folder: Path, sft_tokens: float) -> Ru
         manifest=manifest,
         status=status,
         steps=steps,
-        timings=_read_rows(folder / schema.TIMINGS_FILE),
+        timings=_read_rows(folder / schema.TIMINGS_FILE, schema.TIMING_FIELDS),
         evaluations=_read_evaluations(folder),
         collapse=reason,
     )
@@ -127,13 +148,22 @@ def _read_evaluations(folder: Path) -> pd.DataFrame:
         return pd.DataFrame(columns=[*_EVALUATED])
     absent = [name for name in _EVALUATED if name not in table.column_names]
     if absent:
-        raise RunStoreError(f"{folder / schema.EVAL_FILE} lacks the columns {', '.join(absent)}")
+        raise RunStoreError(f"{folder / schema.EVAL_FILE} lacks the columns {', '.join(absent)}; move {folder} away")
     frame: pd.DataFrame = table.select([*_EVALUATED]).to_pandas(categories=["split", "decoding"])
     return frame
 
 
-def _read_rows(path: Path) -> pd.DataFrame:
-    return pd.DataFrame(list(read_log(path))) if path.is_file() else pd.DataFrame()
+def _read_rows(path: Path, fields: Iterable[str]) -> pd.DataFrame:
+    try:
+        frame = pd.DataFrame(list(read_log(path))) if path.is_file() else pd.DataFrame()
+    except RunStoreError as error:
+        raise RunStoreError(f"{error}; move {path.parent} away") from None
+    absent = [name for name in fields if name not in frame]
+    if absent and not frame.empty:
+        raise RunStoreError(
+            f"{path} holds rows of another version, without {', '.join(absent[:_SHOWN])}; move {path.parent} away"
+        )
+    return frame
 
 
 def _mean_length(start: RunData | None) -> float:

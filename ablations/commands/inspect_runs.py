@@ -37,7 +37,11 @@ class SeenRun:
 
 def check_runs_dir(runs_dir: Path) -> None:
     """ConfigError unless the runs folder is there."""
-    if not runs_dir.is_dir():
+    try:
+        is_there = runs_dir.is_dir()
+    except OSError:  # a name that no file can have
+        is_there = False
+    if not is_there:
         raise ConfigError(f"--runs is {runs_dir}; allowed: a folder with runs, and there is none of that name")
 
 
@@ -50,7 +54,10 @@ def run_folders(runs_dir: Path) -> list[Path]:
 
 def is_run_folder(path: Path) -> bool:
     """Whether a run was at least laid out there."""
-    return any((path / name).is_file() for name in _RUN_FILES)
+    try:
+        return any((path / name).is_file() for name in _RUN_FILES)
+    except OSError:  # a name that no file can have
+        return False
 
 
 def list_runs(runs_dir: Path) -> list[SeenRun]:

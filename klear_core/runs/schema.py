@@ -215,6 +215,22 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WeightCurves:
+    """F(r, A) of one treatment on the grid of ratios, for both signs of A."""
+
+    positive: list[float]
+    negative: list[float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GradientWeights:
+    """gradient_weights.json: the curves of every treatment."""
+
+    ratios: list[float]
+    weights: dict[str, WeightCurves]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
     """Where a result comes from; holds no absolute path and no host name."""
 

@@ -4,9 +4,9 @@ import dataclasses
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,6 +15,21 @@ from klear_core.errors import RunStoreError
 from klear_core.runs import schema
 from klear_core.runs.folders import make_folder
 from klear_core.runs.log import read_log
+from klear_core.runs.parse import parse
+
+_T = TypeVar("_T")
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+_WHOLE = ("whole numbers", pa.types.is_integer)
+_COLUMN_KINDS: dict[str, tuple[str, Callable[[pa.DataType], bool]]] = {
+    **dict.fromkeys(("step", "question", "sample", "response_tokens"), _WHOLE),
+    **dict.fromkeys(("split", "decoding"), ("texts", _is_text)),
+    "correct": ("true and false", pa.types.is_boolean),
+}
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -42,14 +57,14 @@ def write_text(path: Path, text: str) -> None:
         raise RunStoreError(f"{path} cannot be written: {error.strerror}") from error
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file; RunStoreError when it is missing or broken."""
+def read_json(path: Path, *, advice: str = "move it away") -> Any:
+    """Read a JSON file; RunStoreError, with the advice, when it is missing or broken."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise RunStoreError(f"{path} does not exist") from None
-    except (OSError, ValueError) as error:
-        raise RunStoreError(f"{path} cannot be read: {error}") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise RunStoreError(f"{path} cannot be read: {error}; {advice}") from None
 
 
 def write_table(path: Path, rows: Sequence[Mapping[str, Any]], columns: Iterable[str]) -> None:
@@ -85,23 +100,22 @@ def read_table(path: Path) -> pa.Table:
 
 def read_plan(sweep_folder: Path) -> schema.Plan:
     """The plan of a sweep folder; RunStoreError when the folder holds none."""
-    raw = read_json(sweep_folder / schema.PLAN_FILE)
-    try:
-        raw["runs"] = [schema.PlannedRun(**run) for run in raw["runs"]]
-        raw["primary"] = schema.PrimaryMetric(**raw["primary"])
-        return schema.Plan(**raw)
-    except (KeyError, TypeError) as error:
-        raise RunStoreError(f"{sweep_folder / schema.PLAN_FILE} is not a plan of this version: {error}") from None
+    return _read_record(schema.Plan, "plan", sweep_folder / schema.PLAN_FILE)
+
+
+def read_weights(sweep_folder: Path) -> schema.GradientWeights:
+    """The gradient weights of a sweep's treatments; RunStoreError when the file is missing or of another form."""
+    path = sweep_folder / schema.WEIGHTS_FILE
+    found = _read_record(schema.GradientWeights, "set of gradient weights", path)
+    for name, curves in found.weights.items():
+        if not len(curves.positive) == len(curves.negative) == len(found.ratios):
+            raise RunStoreError(f"{path}: the curves of {name} differ in length from ratios; move it away")
+    return found
 
 
 def read_manifest(run_folder: Path) -> schema.Manifest:
     """The manifest of a run folder; RunStoreError when the run has not begun or the file is of another version."""
-    raw = read_json(run_folder / schema.MANIFEST_FILE)
-    try:
-        raw["provenance"] = schema.Provenance(**raw["provenance"])
-        return schema.Manifest(**raw)
-    except (KeyError, TypeError) as error:
-        raise RunStoreError(f"{run_folder / schema.MANIFEST_FILE} is not a manifest of this version: {error}") from None
+    return _read_record(schema.Manifest, "manifest", run_folder / schema.MANIFEST_FILE)
 
 
 def read_status(run_folder: Path) -> schema.Status | None:
@@ -110,27 +124,47 @@ def read_status(run_folder: Path) -> schema.Status | None:
     try:
         present = path.is_file()
     except OSError as error:  # a folder that this user may not look into
-        raise RunStoreError(f"{path} cannot be read: {error.strerror}") from None
+        raise RunStoreError(f"{path} cannot be read: {error.strerror}; move {run_folder} away") from None
     if not present:
         return None
-    raw = read_json(path)
-    try:
-        raw["owner"] = schema.Owner(**raw["owner"])
-        status = schema.Status(**raw)
-    except (KeyError, TypeError) as error:
-        raise RunStoreError(f"{path} is not a status of this version: {error}") from None
+    status = _read_record(schema.Status, "status", path)
     if status.state not in schema.STATES:
-        raise RunStoreError(f"{path}: state is {status.state!r}; allowed: {', '.join(schema.STATES)}")
+        known = ", ".join(schema.STATES)
+        raise RunStoreError(f"{path}: state is {status.state!r}; allowed: {known}; move {run_folder} away")
     return status
 
 
 def read_evaluations(run_folder: Path) -> pa.Table:
     """Evaluation rows of a run: the table of a done run, else its records so far; no rows when there is neither."""
     if (run_folder / schema.EVAL_FILE).is_file():
-        return read_table(run_folder / schema.EVAL_FILE)
+        return _checked(read_table(run_folder / schema.EVAL_FILE), run_folder / schema.EVAL_FILE)
     path = run_folder / schema.EVAL_LOG
     rows = list(read_log(path)) if path.is_file() else []
-    return pa.table({name: [row[name] for row in rows] for name in schema.EVAL_COLUMNS})
+    try:
+        table = pa.table({name: [row[name] for row in rows] for name in schema.EVAL_COLUMNS})
+    except (KeyError, pa.ArrowException) as error:
+        raise RunStoreError(f"{path} holds rows of another version: {error}; move {run_folder} away") from None
+    return _checked(table, path)
+
+
+def _checked(table: pa.Table, path: Path) -> pa.Table:
+    """The evaluation rows, when the columns that are computed with hold what they should."""
+    for name in sorted(_COLUMN_KINDS.keys() & set(table.column_names)) if table.num_rows else ():
+        column, (kind, fits) = table[name], _COLUMN_KINDS[name]
+        if column.null_count or not fits(column.type):
+            found = "has empty cells" if column.null_count else f"is of type {column.type}"
+            raise RunStoreError(f"{path}: the column {name} {found}; allowed: {kind}; move {path.parent} away")
+    return table
+
+
+def _read_record(kind: type[_T], name: str, path: Path) -> _T:
+    of_sweep = kind in (schema.Plan, schema.GradientWeights)
+    advice = "run the sweep's command again, which writes it anew" if of_sweep else f"move {path.parent} away"
+    raw = read_json(path, advice=advice)
+    try:
+        return parse(kind, raw)
+    except ValueError as error:
+        raise RunStoreError(f"{path} is not a {name} of this version: {error}; {advice}") from None
 
 
 def nan_mean(values: Iterable[float]) -> float:

@@ -10,6 +10,8 @@ from safetensors import SafetensorError, safe_open
 from klear_core.errors import DataError, RunStoreError
 from klear_core.runs.folders import replaced_whole
 
+_TOLD = 200
+
 
 def save_model(folder: Path, model: Any, tokenizer: Any) -> None:
     """Write a folder that ``AutoModelForCausalLM`` and ``AutoTokenizer`` load with nothing of ours.
@@ -25,17 +27,56 @@ def save_model(folder: Path, model: Any, tokenizer: Any) -> None:
 
 
 def load_model(folder: Path) -> tuple[Any, Any]:
-    """Model (float32) and tokenizer of a folder; DataError when it is missing or is not a checkpoint."""
+    """Model (float32) and tokenizer of a folder; DataError when it is missing or is not a whole checkpoint."""
     check_model(folder)
     # Imported late: looking at a folder should not cost the seconds of this import.
+    from huggingface_hub.errors import StrictDataclassError
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    where = f"checkpoint folder {folder}"
+    refusals = (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError, StrictDataclassError)
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, dtype="float32")
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
-        raise DataError(f"checkpoint folder {folder} cannot be loaded: {str(error).splitlines()[0]}") from None
+    except refusals as error:
+        raise DataError(f"the tokenizer of {where} cannot be loaded: {_told(error)}") from None
+    try:
+        # What does not fit is told below: by default transformers would go on with random weights.
+        model, found = AutoModelForCausalLM.from_pretrained(
+            folder, local_files_only=True, dtype="float32", output_loading_info=True, ignore_mismatched_sizes=True
+        )
+    except refusals as error:
+        raise DataError(f"{where} cannot be loaded: {_told(error)}") from None
+    for kind, told in (
+        ("missing_keys", "missing"),
+        ("mismatched_keys", "of another shape"),
+        ("unexpected_keys", "not known to it"),
+    ):
+        names = sorted(name if isinstance(name, str) else name[0] for name in found[kind])
+        if names:
+            raise DataError(
+                f"the weights of {where} do not fit its config.json: {len(names)} are {told}, such as {names[0]}"
+            )
+    _check_together(model, tokenizer, where)
     return model, tokenizer
+
+
+def _check_together(model: Any, tokenizer: Any, where: str) -> None:
+    for name in ("eos_token", "pad_token"):
+        if getattr(tokenizer, name) is None:
+            raise DataError(f"the tokenizer of {where} has no {name}; set it in tokenizer_config.json")
+    known, size = len(tokenizer), model.get_input_embeddings().num_embeddings
+    if known > size:
+        raise DataError(f"the tokenizer of {where} has {known} tokens; allowed: at most the {size} of the model")
+    for name, parameter in model.named_parameters():
+        if not parameter.isfinite().all():
+            raise DataError(f"the weights of {where} are not finite: {name} holds NaN or infinity")
+
+
+def _told(error: Exception) -> str:
+    """What an exception says first, on one line; its class where the text alone says little."""
+    first, *rest = str(error).splitlines() or [""]
+    text = " ".join(" ".join([first, *rest[: first.endswith(":")]]).split())[:_TOLD]
+    return text if isinstance(error, OSError | ValueError) else f"{type(error).__name__}: {text}"
 
 
 def check_model(folder: Path) -> int:
@@ -45,16 +86,17 @@ def check_model(folder: Path) -> int:
     """
     try:
         found = {path.name for path in folder.iterdir()}
-    except (FileNotFoundError, NotADirectoryError):
-        raise DataError(f"checkpoint folder {folder} does not exist") from None
+    except (FileNotFoundError, NotADirectoryError) as error:
+        state = "is a file" if isinstance(error, NotADirectoryError) else "does not exist"
+        raise DataError(f"checkpoint folder {folder} {state}; allowed: a folder in the transformers layout") from None
     except OSError as error:
         raise DataError(f"checkpoint folder {folder} cannot be read: {error.strerror}") from None
     if "config.json" not in found or not any(name.endswith(".safetensors") for name in found):
         raise DataError(f"checkpoint folder {folder} holds no config.json with *.safetensors")
     config = _read_json(folder / "config.json")
     for key, kind in (("model_type", str), ("max_position_embeddings", int)):
-        if not isinstance(config.get(key), kind):
-            raise DataError(f"{folder / 'config.json'}: {key} is {config.get(key)!r}; expected a {kind.__name__}")
+        if not isinstance(config.get(key), kind) or isinstance(config[key], bool):
+            raise DataError(f"{folder / 'config.json'}: {key} is {config.get(key)!r}; allowed: a {kind.__name__}")
     for path in sorted(folder.glob("*.safetensors")):
         try:
             with safe_open(path, framework="np") as tensors:
@@ -72,7 +114,7 @@ def check_model(folder: Path) -> int:
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path} cannot be read: {error}") from None
     if not isinstance(value, dict):
         raise DataError(f"{path} holds no JSON object")
