@@ -170,3 +170,17 @@ def test_a_run_that_fails_is_reported_and_the_others_go_on(tmp_path):
     text = (tmp_path / "broken" / "report" / "report.md").read_text()
     assert "clip_higher-lr1e_30, seed 0: failed: diverged: at step" in text
     assert "—" in text
+
+
+@pytest.mark.slow
+def test_a_refusal_leaves_no_process_though_the_server_has_begun_its_imports():
+    process = subprocess.Popen(
+        [*COMMAND, "sft.checkpoint=no/such/folder"],
+        cwd=ROOT,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    assert process.wait(timeout=60) == 2
+    assert ends_within(process.pid, 1)

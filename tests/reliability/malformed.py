@@ -22,11 +22,12 @@ from ablations.run import compose
 
 ERRORS = Path(__file__).resolve().parents[2] / "ERRORS.md"
 _ENVIRONMENT = {"WANDB_MODE": "disabled", "NETRC": os.devnull, "HF_HUB_OFFLINE": "1"}
-# What depends on the machine or on the state of the source.
+# What depends on the machine or on the state of the source, and long rows of one letter.
 _VARYING = (
     (r"[\d,]+ MB (free|of disk)", r"<n> MB \1"),
     (r"\(source \w+, not \w+\)", "(source <hash>, not <hash>)"),
     (r"_sft/\w{16}", "_sft/<key>"),
+    (r"(.)\1{29,}", r"\1\1\1..."),
 )
 
 
