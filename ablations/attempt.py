@@ -22,6 +22,7 @@ from klear_core.trainer.model_folder import weights_hash
 _log = logging.getLogger(__name__)
 # Longer than a killed process takes to die; a supervised start is worth waiting for, as its holder is training it.
 _LOCK_WAIT_S = {"rl": 10.0, "sft": 24 * 3600.0}
+_UNCLOSED = "an attempt ended without closing it, so rows of its last second may be missing"
 _RECORDS = (schema.STEPS_FILE, schema.TIMINGS_FILE, schema.EVAL_LOG, schema.ROLLOUTS_LOG)
 
 
@@ -65,7 +66,10 @@ class Attempt:
             wall_s=0.0 if prior is None else prior.wall_s,
             sources=list(dict.fromkeys([*earlier, job.source])),
             resumed_step=None if self._state is None else self._state.data["step"],
+            mirror="" if job.wandb_mode == "disabled" else _UNCLOSED,
         )
+        # What an earlier attempt has not mirrored is not made again when the run goes on after it.
+        self._holes = "" if prior is None or self._state is None else prior.mirror
         # The status first: records without one are taken for those of an older version.
         store.write_json(job.folder / schema.STATUS_FILE, self._status)
         store.write_json(job.folder / schema.MANIFEST_FILE, _manifest(job))
@@ -133,8 +137,8 @@ class Attempt:
                 self._checkpoints.remove()
         finally:
             self.sink.finish(failed=not done)
-        if self.sink.problem:
-            store.write_json(path, dataclasses.replace(status, mirror=self.sink.problem))
+        if (mirror := self._holes or self.sink.problem) != status.mirror:
+            store.write_json(path, dataclasses.replace(status, mirror=mirror))
 
     def _usable_state(self) -> TrainState | None:
         """The last checkpoint, with the records cut back to what it knows; None when the run starts over."""

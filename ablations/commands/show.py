@@ -114,7 +114,7 @@ def _status(folder: Path) -> Iterator[str]:
     yield f"owner: process {status.owner.pid}, {life}"
     yield f"code: {', '.join(source[:12] for source in status.sources)}"
     exists = any((folder / "wandb").glob("*run-*"))
-    yield f"W&B mirror: {status.mirror or ('open' if not status.ended else 'complete' if exists else 'none')}"
+    yield f"W&B mirror: {'open' if not status.ended else status.mirror or ('complete' if exists else 'none')}"
 
 
 def _metrics(folder: Path) -> Iterator[str]:

@@ -286,5 +286,5 @@ class Status:
     wall_s: float  # seconds of all attempts whose end was seen, imports left out
     sources: list[str]  # source hashes of the code that made the rows, in order; one unless reuse=any_code
     resumed_step: int | None = None  # steps that the attempt took over from a checkpoint; None from the start
-    mirror: str = ""  # why the W&B mirror is not complete, "" when it is
+    mirror: str = ""  # why the W&B mirror is not complete, as it is not before it is closed; "" when it is
     schema_version: int = SCHEMA_VERSION

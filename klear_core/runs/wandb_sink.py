@@ -199,8 +199,9 @@ class WandbSink:
 
     def _open(self) -> Any:
         """The W&B run, or None."""
-        # A run that resumes goes on with its mirror; offline, each attempt writes a folder with the same id.
-        resume = "allow" if self._mode == "online" else None
+        # A run that resumes goes on with its mirror; offline, each attempt writes a folder with the same id. A rebuild
+        # starts anew under the id: a server that resumes would drop every row before the last step that it has.
+        resume = "allow" if self._mode == "online" and not self._patient else None
         try:
             self._service = _start_service(self._mode)
             if self._abandoned.is_set():

@@ -5,13 +5,13 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
 from ablations import run
 from klear_core.runs import store
 from tests.e2e.conftest import COMMAND, ROOT, environment, run_command
+from tests.reliability.killing import group_lives
 
 
 @pytest.mark.parametrize(
@@ -139,18 +139,6 @@ def ends_within(group, seconds):
     while time.monotonic() < deadline and group_lives(group):
         time.sleep(0.05)
     return not group_lives(group)
-
-
-def group_lives(group):
-    """Whether any process of the group still runs; one that waits only to be collected does not."""
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[2]) == group and fields[0] != "Z":
-            return True
-    return False
 
 
 @pytest.mark.slow

@@ -95,3 +95,8 @@ def test_the_real_command_killed_alone_takes_its_children_with_it_and_goes_on(wh
     check_readable(tmp_path)
     assert runner.wait(runner.start(tmp_path, "wandb.mode=offline")) == 0, (tmp_path / "output.txt").read_text()
     check_same(fingerprints(tmp_path), expected)
+    for folder in (tmp_path / "clipping").glob("*/seed0"):
+        status = store.read_status(folder)
+        attempts = [path.name.split("-", 3)[3] for path in (folder / "wandb").glob("offline-run-*")]
+        assert attempts == [status.run_id] * status.attempt, "a resumed run keeps its id"
+        assert ("last second may be missing" in status.mirror) == (status.resumed_step is not None)

@@ -190,11 +190,11 @@ def test_a_patient_sink_does_not_wait_for_a_mirror_that_is_dead(start, monkeypat
 
 def test_only_a_run_of_a_server_is_resumed(start, tmp_path):
     asked = []
-    for mode in ("online", "offline"):
-        sink = start(lambda **given: asked.append(given) or Recorder(tmp_path), mode=mode)
+    for mode, patient in (("online", False), ("offline", False), ("online", True)):
+        sink = start(lambda **given: asked.append(given) or Recorder(tmp_path), mode=mode, patient=patient)
         sink._accepted.wait(5)
         sink.finish(failed=False)
-    assert [given["resume"] for given in asked] == ["allow", None]
+    assert [given["resume"] for given in asked] == ["allow", None, None]
     assert {(given["id"], given["group"], given["job_type"]) for given in asked} == {("r", "g", "rl")}
 
 
