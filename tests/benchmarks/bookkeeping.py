@@ -10,6 +10,7 @@ when another process does (W&B's service).  The rest is training and evaluation.
 
 import argparse
 import os
+import resource
 import tempfile
 import threading
 import time
@@ -31,7 +32,7 @@ _KEPT: list[tuple[Any, str]] = [
     *[(Attempt, name) for name in ("__init__", "checkpoint", "end")],
     *[(log.RecordLog, name) for name in ("append", "close")],
     *[(WandbSink, name) for name in ("log", "summarize", "log_texts")],
-    *[(stages, name) for name in ("save_model", "_timing_row", "_text_rows", "_numbers")],
+    *[(stages, name) for name in ("save_model", "_timing_row", "_text_rows", "step_values")],
     (store, "write_tables"),
 ]
 
@@ -63,8 +64,9 @@ class Meter:
 
 
 def cpu_of_children() -> float:
-    """CPU seconds so far of the living children of this process, their own waited-for children included."""
-    total = 0.0
+    """CPU seconds so far of all children of this process, living or waited for, and of theirs."""
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    total = ended.ru_utime + ended.ru_stime
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = stat.read_text().rpartition(")")[2].split()
@@ -112,7 +114,7 @@ def main() -> None:
         WandbSink.finish = finish  # type: ignore[method-assign]
         stages.run_job(job, lambda progress: None)
         process, thread = time.process_time() - before[0], time.thread_time() - before[1]
-        service = max(children) - before[2]
+        service = max(*children, cpu_of_children()) - before[2]
         kept = sum(meter.seconds.values())
         total = process + service
         steps = sum(1 for _ in log.read_log(job.folder / schema.STEPS_FILE))
