@@ -21,12 +21,15 @@ from tests.reliability.zygote import shared
 STEPS = 4
 ARM = "gppo-u2"
 SMALL = [
-    *("+sweep=clipping", "scale=smoke", "objective=gppo", "launch.slots=2", "retries=0", "launch.live=false"),
-    *("model.hidden_size=48", "model.intermediate_size=96", "model.num_layers=1", "model.num_heads=3"),
-    *("model.num_kv_heads=1", f"rl.steps={STEPS}", "rl.problems_per_step=8", "rl.completions_per_problem=8"),
-    *("rl.updates_per_rollout=2", "rl.warmup_updates=2", "rl.max_response_tokens=14"),
-    *("sft.steps=60", "sft.batch_size=32", "sft.learning_rate=1e-2", "sft.warmup_steps=5", "task.num_terms=2"),
+    *("+sweep=clipping", "scale=smoke", "objective=gppo", "seed=0", "launch.slots=2", "retries=0", "launch.live=false"),
+    *(f"rl.steps={STEPS}", "rl.problems_per_step=8", "rl.completions_per_problem=8"),
+    *("rl.updates_per_rollout=2", "rl.warmup_updates=2", "rl.max_response_tokens=14", "task.num_terms=2"),
     *("task.train_problems=64", "eval.test_questions=8", "eval.validation_questions=8"),
+]
+# What a supervised start is made from: settings that have no effect, and are refused, beside a given checkpoint.
+SUPERVISED = [
+    *("model.hidden_size=48", "model.intermediate_size=96", "model.num_layers=1", "model.num_heads=3"),
+    *("model.num_kv_heads=1", "sft.steps=60", "sft.batch_size=32", "sft.learning_rate=1e-2", "sft.warmup_steps=5"),
 ]
 ALWAYS = "launch.checkpoint_every_s=1e-9"
 PLANT = "tests.reliability.poison:plant"
@@ -63,8 +66,10 @@ class Lab:
     ) -> int:
         """Start a command on ``root`` with the faults of ``poison.plant``; returns the pid that leads its group."""
         output = self._scratch / f"output{next(self._numbers)}.txt"
-        given = [] if self.checkpoint is None else [f"sft.checkpoint={self.checkpoint}"]
-        command = [*SMALL, *given, f"launch.runs_dir={root}", *arguments]
+        given = [*SMALL, *SUPERVISED]
+        if self.checkpoint is not None:
+            given = [*SMALL, f"sft.checkpoint={self.checkpoint}"]
+        command = _merged([*given, f"launch.runs_dir={root}", *arguments])
         pid = shared().start(command, output, patch=PLANT, report=report, seeds=list(seeds), **planted)
         self._outputs[pid] = output
         return pid
@@ -83,6 +88,11 @@ class Lab:
         if self._runner.poll(pid) is None:
             os.killpg(pid, signal.SIGKILL)
             self._runner.wait(pid)
+
+
+def _merged(arguments: list[str]) -> list[str]:
+    """The arguments with the last of each key: a command line may name a key once."""
+    return list({argument.partition("=")[0]: argument for argument in arguments}.values())
 
 
 def make_lab(scratch: Path) -> Lab:

@@ -98,5 +98,5 @@ def test_the_real_command_killed_alone_takes_its_children_with_it_and_goes_on(wh
     for folder in (tmp_path / "clipping").glob("*/seed0"):
         status = store.read_status(folder)
         attempts = [path.name.split("-", 3)[3] for path in (folder / "wandb").glob("offline-run-*")]
-        assert attempts == [status.run_id] * status.attempt, "a resumed run keeps its id"
+        assert set(attempts) == {status.run_id}, "a resumed run keeps its id"
         assert ("last second may be missing" in status.mirror) == (status.resumed_step is not None)

@@ -94,10 +94,13 @@ def _serve() -> None:
     import transformers.models.qwen3.modeling_qwen3  # noqa: F401
 
     import ablations.launch
+    import ablations.preflight
+    import ablations.probe
     import ablations.run
     import ablations.stages
 
-    ablations.pool.fork_server = lambda: multiprocessing.get_context("fork")
+    for module in (ablations.pool, ablations.preflight, ablations.probe):
+        module.fork_server = lambda: multiprocessing.get_context("fork")
     ablations.pool.start_fork_server = lambda: None
     codes: dict[int, int] = {}
     for line in sys.stdin:
