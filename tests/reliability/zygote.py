@@ -11,7 +11,7 @@ import contextlib
 import functools
 import importlib
 import json
-import multiprocessing
+import multiprocessing.popen_fork  # before a command becomes a user who may not read the interpreter's files
 import os
 import subprocess
 import sys
