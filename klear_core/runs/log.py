@@ -124,9 +124,7 @@ class Syncer:
     def sync(self) -> None:
         """Sync all logs now; RunStoreError when the disk refuses."""
         self.check()
-        for log in self._logs:
-            if log.dirty:
-                log.sync()
+        self._sync_dirty()
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -151,11 +149,14 @@ class Syncer:
     def _run(self) -> None:
         while not self._stop.wait(_SYNC_EVERY_S):
             try:
-                for log in self._logs:
-                    if log.dirty:
-                        log.sync()
+                self._sync_dirty()
             except RunStoreError as error:
                 self._error = error
+
+    def _sync_dirty(self) -> None:
+        for log in self._logs:
+            if log.dirty:
+                log.sync()
 
 
 def read_log(path: Path) -> Iterator[dict[str, Any]]:
@@ -231,12 +232,3 @@ def _write_synced(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-
-
-def wait_synced(logs: Mapping[str, RecordLog]) -> dict[str, int]:
-    """Sync the logs and return the sequence number of each: what a checkpoint may rely on."""
-    for log in logs.values():
-        if log.dirty:
-            log.sync()
-    return {name: log.seq for name, log in logs.items()}
-

@@ -200,7 +200,7 @@ def fingerprints(root: Path) -> dict[str, str]:
 
 
 def seconds_of_work(root: Path) -> float:
-    """Seconds between the first start of a run and the last end, by the statuses' own clocks."""
+    """Seconds that all runs took, summed: more than the command did, as some ran side by side."""
     return sum(status.wall_s for path in root.rglob(schema.STATUS_FILE) if (status := store.read_status(path.parent)))
 
 
