@@ -1,19 +1,39 @@
 """Plain frozen records that cross a stage boundary: problems, completions, rewards. Standard library only."""
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
 
+class TestKind(StrEnum):
+    """How the tests of a program talk to it."""
+
+    STDIN = "stdin"  # a whole program: text in, text out
+    FUNCTION = "function"  # a call: JSON list of arguments in, JSON value out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodeTests:
+    """The tests of a program, one input and one expected output each."""
+
+    kind: TestKind
+    entry: str  # the function that is called, "" for a whole program
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """A task with a reference answer. ``problem_id`` depends on the prompt only, so equal prompts share it."""
+    """A task with a reference answer or tests. ``problem_id`` depends on the prompt only, so equal prompts share it."""
 
     problem_id: str
     domain: str
     prompt: str
-    answer: str
+    answer: str  # "" for a problem that tests decide
     source: str
     difficulty: int  # of a chain: its number of operators
+    tests: CodeTests | None = None
+    flawed: bool = False  # some expected outputs are wrong, planted on purpose; no solver is told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,16 +113,28 @@ class Verdict(StrEnum):
     """What a grader found. Only CORRECT counts as solved; the others say why it is not."""
 
     CORRECT = "CORRECT"
-    WRONG = "WRONG"
-    NO_ANSWER = "NO_ANSWER"  # no \\boxed{...} after the reasoning
-    BAD_FORMAT = "BAD_FORMAT"  # reasoning not opened or not closed exactly once
+    WRONG = "WRONG"  # of a program: at least one test not passed
+    NO_ANSWER = "NO_ANSWER"  # no \\boxed{...}, or no program, after the reasoning
+    UNPARSABLE = "UNPARSABLE"  # an answer that is no mathematics, or is too long or too deep to look at
+    TIMEOUT = "TIMEOUT"  # an answer that the verifier could not judge within its deadline
+    MISSING_OPEN = "MISSING_OPEN"  # the reasoning is not opened
+    MISSING_CLOSE = "MISSING_CLOSE"  # the reasoning is not closed
+    BAD_FORMAT = "BAD_FORMAT"  # the reasoning is opened or closed more than once, or not at the beginning
     TRUNCATED = "TRUNCATED"  # cut at the token cap before end-of-text
+    GRADER_ERROR = "GRADER_ERROR"  # the grading itself failed: the completion is invalid, not wrong
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reward:
     """A graded completion: the number that training uses, why, and the answer that was found ("" for none)."""
 
-    value: float
+    value: float  # NaN when the grading failed
     verdict: Verdict
     extracted: str
+    pass_rate: float = math.nan  # share of its tests that a program passed
+    tests: str = ""  # one letter a test, see ``klear_core.rewards.code``
+
+    @property
+    def is_valid(self) -> bool:
+        """False when the grading itself failed; such a completion enters no statistic and no loss."""
+        return self.verdict is not Verdict.GRADER_ERROR
