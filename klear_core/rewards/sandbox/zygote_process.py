@@ -1,0 +1,101 @@
+"""The zygote as the trainer sees it: started by exec, spoken to through one socket, ended with all that it forked."""
+
+import array
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from klear_core.errors import ConfigError
+from klear_core.rewards.sandbox import wire
+from klear_core.rewards.sandbox.isolation import Layers
+
+_ROOT = Path(__file__).resolve().parents[3]
+_START = (
+    "import sys; sys.path.insert(0, sys.argv[2]); "
+    "from klear_core.rewards.sandbox.zygote import main; main(int(sys.argv[1]))"
+)
+_START_TIMEOUT_S = 60.0
+
+
+class Zygote:
+    """The zygote's process with our end of its control socket."""
+
+    def __init__(self, *, layers: Sequence[str], readable: Sequence[str], prefix: Sequence[str] = ()) -> None:
+        """Start it; ``prefix`` is put before its command line (bubblewrap). ConfigError when it does not start."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        command = [*prefix, sys.executable, "-s", "-S", "-P", "-c", _START, str(theirs.fileno()), str(_ROOT)]
+        settings = {"layers": [*layers], "readable": [*readable], "hidden": [str(_ROOT)]}
+        with theirs:
+            self.process = subprocess.Popen(
+                command,
+                # Fixed hashes: a program that prints a set gives the same answer whenever it is graded.
+                env={"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8"},
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )
+        self.control = ours
+        self.layers = self._begin(settings)
+
+    def start(self, number: int, descriptors: Sequence[int]) -> None:
+        """Start a guest; OSError when the zygote is gone."""
+        socket.send_fds(self.control, [wire.START.pack(number)], [*descriptors])
+
+    def messages(self) -> list[tuple[bytes, list[int]]]:
+        """What it has said, with descriptors; an empty message when it is gone."""
+        said: list[tuple[bytes, list[int]]] = []
+        while True:
+            try:
+                message, descriptors = self._receive()
+            except BlockingIOError:
+                return said
+            except OSError:
+                message, descriptors = b"", []
+            said.append((message, descriptors))
+            if not message:
+                return said
+
+    def close(self) -> None:
+        """End it with all that it has forked."""
+        self.control.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(timeout=1.0)
+        if self.process.returncode is None:
+            self.process.kill()
+            self.process.wait()
+        if self.process.stderr is not None:
+            self.process.stderr.close()
+
+    def _receive(self) -> tuple[bytes, list[int]]:
+        """A message that is there already. (``socket.recv_fds`` of Python 3.11 drops its flags.)"""
+        room = socket.CMSG_SPACE(array.array("i", [0]).itemsize)
+        message, extra, _, _ = self.control.recvmsg(wire.ENDED.size, room, socket.MSG_DONTWAIT)
+        descriptors = array.array("i")
+        for level, kind, data in extra:
+            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+                descriptors.frombytes(data)
+        return message, [*descriptors]
+
+    def _begin(self, settings: dict[str, list[str]]) -> Layers:
+        """Hand over the settings and learn which layers there are."""
+        self.control.settimeout(_START_TIMEOUT_S)
+        told = b""
+        with contextlib.suppress(OSError):
+            self.control.send(json.dumps(settings).encode())
+            told = self.control.recv(1 << 16)
+        if told:
+            self.control.settimeout(None)
+            return Layers(**json.loads(told))
+        self.process.kill()
+        assert self.process.stderr is not None
+        error = os.read(self.process.stderr.fileno(), 1 << 16).decode("utf-8", "replace").strip()
+        self.close()
+        raise ConfigError(f"the sandbox does not start: {error.splitlines()[-1] if error else 'no reason given'}")
