@@ -183,7 +183,8 @@ def _assertion(node: ast.Assert, aliases: dict[str, str]) -> tuple[str, str, str
         assert isinstance(test, ast.Call)
         assert not any(keyword.arg is None for keyword in test.keywords)
         assert not test.keywords
-        name = test.func.attr if isinstance(test.func, ast.Attribute) else test.func.id
+        function: Any = test.func
+        name = function.attr if isinstance(function, ast.Attribute) else function.id
         arguments = json.dumps([ast.literal_eval(argument) for argument in test.args])
         told = json.dumps(ast.literal_eval(value))
     except (AssertionError, AttributeError, ValueError, TypeError) as error:
