@@ -12,12 +12,12 @@ import yaml
 from klear_core.errors import ConfigError
 
 SWEEPS = Path(__file__).resolve().parent.parent / "sweeps"
-_GROUPS = ("objective", "advantage", "model", "scale", "sweep")
+_GROUPS = ("objective", "advantage", "model", "task", "scale", "sweep")
 _MAX_CHARACTERS = 4000
 # Read by sweep files only, where they fill the list of the other key.
 _LISTS = {"scale.seeds": "seed", "scale.updates_per_rollout": "rl.updates_per_rollout"}
 # What a given checkpoint leaves without effect.
-_UNUSED_BESIDE_CHECKPOINT = ("sft.", "model.", "task.teacher_mistakes.")
+_UNUSED_BESIDE_CHECKPOINT = ("sft.", "model.", "task.params.teacher_mistakes.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from ablations.exits import of_error
 from ablations.job import Job, Outcome
 from ablations.mirror import open_mirror
 from ablations.tasks import load_problems
+from klear_core.data.splits import SPLITS
 from klear_core.errors import RunStoreError
 from klear_core.runs import folders, log, provenance, schema, store
 from klear_core.trainer.checkpoint import Checkpoints, TrainState
@@ -185,7 +186,8 @@ def _cut_records(job: Job, kept: dict[str, int]) -> None:
 def _manifest(job: Job) -> schema.Manifest:
     config = job.config
     is_sft = job.stage == "sft"
-    texts = [f"{p.prompt}{p.answer}" for split in ("train", "validation", "test") for p in load_problems(config, split)]
+    problems = [problem for split in SPLITS for problem in load_problems(config, split)]
+    texts = [f"{p.prompt}{p.answer}" if p.tests is None else f"{p.prompt}{p.tests}" for p in problems]
     if config.sft.checkpoint is not None and job.checkpoint is not None:
         texts.append(weights_hash(job.checkpoint))
     return schema.Manifest(

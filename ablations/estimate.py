@@ -18,6 +18,8 @@ _FIXED = 400_000  # config, manifest, log, tokenizer, the mirror's own files
 _CHECKPOINT_COPIES = 2 * 3 + 3 + 1  # two generations of weights and moments, one being written, the final model
 _FLOAT = 4
 
+_VOCABULARY = 96  # tokens; more than any task has
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
@@ -104,7 +106,7 @@ def sft_disk_bytes(config: RunConfig) -> int:
     return rows + _CHECKPOINT_COPIES * _FLOAT * num_parameters(config) + _FIXED
 
 
-def num_parameters(config: RunConfig, vocabulary: int = 64) -> int:
+def num_parameters(config: RunConfig, vocabulary: int = _VOCABULARY) -> int:
     """Parameters of the configured model with tied embeddings; those of a given checkpoint folder by its files."""
     if config.sft.checkpoint is not None:
         return sum(path.stat().st_size for path in Path(config.sft.checkpoint).glob("*.safetensors")) // 2

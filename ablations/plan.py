@@ -8,9 +8,10 @@ from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 
 from ablations.differences import flatten_settings
-from ablations.tasks import CONTEXT_TOKENS, floor_of, load_problems, longest_prompt
+from ablations.tasks import floor_of, load_problems
 from klear_core import advantages
 from klear_core.config import RESULT_PARTS, RunConfig
+from klear_core.data.tasks import get_task
 from klear_core.errors import ConfigError, RunStoreError
 from klear_core.objectives import reductions, surrogates
 from klear_core.runs import provenance, schema
@@ -107,6 +108,7 @@ def _check_names(config: RunConfig) -> None:
     surrogates.check_params(config.objective.surrogate, config.objective.params)
     advantages.check_params(config.advantage.name, config.advantage.params)
     reductions.get_reduction(config.loss.reduction)
+    get_task(config.task)
 
 
 def _check_arm(config: RunConfig) -> None:
@@ -135,9 +137,9 @@ def _check_arm(config: RunConfig) -> None:
 
 def _check_context(config: RunConfig) -> None:
     """Prompt and response fit into the context of the model, which is looked at and not loaded."""
-    given = config.sft.checkpoint
-    context = CONTEXT_TOKENS if given is None else check_model(Path(given))
-    prompt, response = longest_prompt(config), config.rl.max_response_tokens
+    task, given = get_task(config.task), config.sft.checkpoint
+    context = task.context_tokens if given is None else check_model(Path(given))
+    prompt, response = task.longest_prompt, config.rl.max_response_tokens
     if prompt + response > context:
         raise ConfigError(
             f"rl.max_response_tokens is {response}; allowed: at most {context - prompt}, as the longest prompt has "
@@ -150,7 +152,7 @@ def _check_one_sweep(configs: Sequence[RunConfig]) -> None:
     first = configs[0]
     for part in _ONE_FOR_ALL:
         for config in configs:
-            if getattr(config, part) != getattr(first, part):
+            if _shared(config, part) != _shared(first, part):
                 raise ConfigError(f"{part} varies between runs; allowed: one value for the whole sweep")
     declared = (first.sweep.compare.split(".")[0] + ".", *first.sweep.points.values())
     for key in _varying(configs):
@@ -166,6 +168,11 @@ def _check_one_sweep(configs: Sequence[RunConfig]) -> None:
         if twin is not config:
             hint = "name each value of a list once" if twin == config else "give the arms names that tell them apart"
             raise ConfigError(f"arm {config.arm} with seed {config.seed} is planned twice; {hint}")
+
+
+def _shared(config: RunConfig, part: str) -> object:
+    """What of a part all runs have to agree on: the flaws of training tests may be an operating point."""
+    return config.task.without_flaws if part == "task" else getattr(config, part)
 
 
 def _varying(configs: Sequence[RunConfig]) -> list[str]:

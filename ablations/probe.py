@@ -17,7 +17,7 @@ from ablations.exits import of_error
 from ablations.job import Outcome
 from ablations.pool import fork_server
 from klear_core.config import RunConfig
-from klear_core.data.chains import demonstrate
+from klear_core.data.tasks import Task
 from klear_core.errors import HarnessError
 from klear_core.records import Completion, FinishReason, Problem, Prompt, RandomKey, SamplingParams
 
@@ -91,8 +91,8 @@ def _measure(configs: Mapping[str, RunConfig]) -> Measured:
     import torch
 
     from ablations.stages import supervised_examples
-    from ablations.tasks import CONTEXT_TOKENS, load_problems
-    from klear_core.data.tokenizer import build_tokenizer
+    from ablations.tasks import load_problems
+    from klear_core.data.tasks import get_task
     from klear_core.rollout.native import NativeEngine
     from klear_core.trainer.collate import tokenize_prompts
     from klear_core.trainer.model_folder import load_model
@@ -105,7 +105,7 @@ def _measure(configs: Mapping[str, RunConfig]) -> Measured:
     started = time.perf_counter()
     problems = load_problems(config, "train")
     if config.sft.checkpoint is None:
-        tokenizer = build_tokenizer(max_length=CONTEXT_TOKENS)
+        tokenizer = get_task(config.task).tokenizer()
         model = build_model(config.model, tokenizer, seed=config.seed)
     else:
         model, tokenizer = load_model(Path(config.sft.checkpoint))
@@ -130,7 +130,7 @@ def _measure(configs: Mapping[str, RunConfig]) -> Measured:
     tokens = sum(len(completion.token_ids) for group in sampled for completion in group)
     train_s = {}
     for point, each in configs.items():
-        replay = _Replay(tokenizer, problems, seed=each.seed)
+        replay = _Replay(tokenizer, get_task(each.task), problems, seed=each.seed)
         trainer = RLTrainer(each, model=model, tokenizer=tokenizer, engine=replay, problems=problems)
         steps = islice(trainer.steps(), _RL_STEPS)
         train_s[point] = min(result.seconds["score_s"] + result.seconds["update_s"] for result in steps)
@@ -159,8 +159,9 @@ def _best(call: Any, repetitions: int) -> float:
 class _Replay:
     """The teacher's responses in place of sampled ones: a model that has learned nothing would ramble to the cap."""
 
-    def __init__(self, tokenizer: Any, problems: Sequence[Problem], *, seed: int) -> None:
+    def __init__(self, tokenizer: Any, task: Task, problems: Sequence[Problem], *, seed: int) -> None:
         self._tokenizer = tokenizer
+        self._demonstrate = task.half_right(problems)
         self._problems = {problem.problem_id: problem for problem in problems}
         self._rng = random.Random(seed)
 
@@ -168,14 +169,10 @@ class _Replay:
         self, prompts: Sequence[Prompt], sampling: SamplingParams, key: RandomKey
     ) -> list[tuple[Completion, ...]]:
         """See ``Engine``; half of the responses are wrong, so that no group is without variance."""
-        mistakes = {"+": 0.2, "-": 0.2, "*": 0.2}
-        return [
-            tuple(self._completion(prompt, mistakes, sampling) for _ in range(sampling.num_samples))
-            for prompt in prompts
-        ]
+        return [tuple(self._completion(prompt, sampling) for _ in range(sampling.num_samples)) for prompt in prompts]
 
-    def _completion(self, prompt: Prompt, mistakes: Mapping[str, float], sampling: SamplingParams) -> Completion:
-        example = demonstrate(self._problems[prompt.problem_id], mistakes=mistakes, rng=self._rng)
+    def _completion(self, prompt: Prompt, sampling: SamplingParams) -> Completion:
+        example = self._demonstrate(self._problems[prompt.problem_id], self._rng)
         ids = [*self._tokenizer(example.response)["input_ids"], self._tokenizer.eos_token_id]
         ids = ids[: sampling.max_tokens]
         return Completion(

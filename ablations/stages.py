@@ -14,11 +14,10 @@ from ablations.attempt import Attempt, run_attempt
 from ablations.evaluation import Evaluator, evaluate_step
 from ablations.job import Job, Progress
 from ablations.mirror import accuracies, is_shown, step_values
-from ablations.tasks import CONTEXT_TOKENS, load_problems
+from ablations.tasks import load_problems
 from klear_core.config import RunConfig
-from klear_core.data.chains import demonstrate
 from klear_core.data.order import shuffled_forever
-from klear_core.data.tokenizer import build_tokenizer
+from klear_core.data.tasks import get_task
 from klear_core.records import SFTExample
 from klear_core.rollout.native import NativeEngine
 from klear_core.runs import schema
@@ -27,8 +26,6 @@ from klear_core.trainer.model_folder import load_model, save_model
 from klear_core.trainer.policy import build_model
 from klear_core.trainer.rl import RLTrainer, StepResult
 from klear_core.trainer.sft import SFTTrainer
-
-_OPERATOR_NAMES = {"+": "add", "-": "sub", "*": "mul"}
 
 Report = Callable[[Progress], None]
 
@@ -42,7 +39,7 @@ def run_job(job: Job, report: Report) -> None:
 
 def _run_sft(attempt: Attempt, report: Report) -> None:
     config = attempt.job.config
-    tokenizer = build_tokenizer(max_length=CONTEXT_TOKENS)
+    tokenizer = get_task(config.task).tokenizer()
     model = build_model(config.model, tokenizer, seed=config.seed)
     trainer = SFTTrainer(model, tokenizer, lambda start: supervised_examples(config, start), config.sft)
     attempt.resume(trainer)
@@ -66,11 +63,10 @@ def supervised_examples(config: RunConfig, start: int = 0) -> Iterator[SFTExampl
 
     SFT is to see the teacher's distribution, not one draw of it. Each depends on (seed, visit) only.
     """
-    pool = load_problems(config, "train")
-    mistakes = {operator: getattr(config.task.teacher_mistakes, name) for operator, name in _OPERATOR_NAMES.items()}
+    task, pool = get_task(config.task), load_problems(config, "train")
     order = shuffled_forever(len(pool), name=f"sft/{config.seed}", start=start)
     for visit, index in enumerate(order, start=start):
-        yield demonstrate(pool[index], mistakes=mistakes, rng=random.Random(f"teacher/{config.seed}/{visit}"))
+        yield task.demonstrate(pool[index], random.Random(f"teacher/{config.seed}/{visit}"))
 
 
 def _run_rl(attempt: Attempt, report: Report) -> None:

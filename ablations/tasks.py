@@ -1,15 +1,8 @@
 """The problems and questions that a config names."""
 
 from klear_core.config import RunConfig
-from klear_core.data.chains import DOMAIN, constant_floor, problems
+from klear_core.data.tasks import get_task
 from klear_core.records import Problem
-
-CONTEXT_TOKENS = 128  # of the models that the supervised start trains; a chain is one token a character
-
-
-def longest_prompt(config: RunConfig) -> int:
-    """Tokens of the longest prompt of the task: a digit and an operator, or the equals sign, a term."""
-    return 2 * config.task.num_terms
 
 
 def load_problems(config: RunConfig, split: str) -> list[Problem]:
@@ -19,11 +12,9 @@ def load_problems(config: RunConfig, split: str) -> list[Problem]:
         "validation": config.eval.validation_questions,
         "test": config.eval.test_questions,
     }
-    task = config.task
-    return problems(data_seed=task.data_seed, split=split, count=counts[split], num_terms=task.num_terms)
+    return get_task(config.task).problems(split, counts[split])
 
 
 def floor_of(config: RunConfig) -> tuple[float, str]:
-    """Accuracy of the best constant answer on the test questions, and a line that names it."""
-    answer, share = constant_floor(load_problems(config, "test"))
-    return share, f"always answering {answer} on the {config.eval.test_questions} test questions ({DOMAIN})"
+    """Accuracy of the best answer that does not read the test questions, and a line that names it."""
+    return get_task(config.task).floor(load_problems(config, "test"))

@@ -13,6 +13,8 @@ from typing import Any
 from klear_core.limits import check_limits
 from klear_core.settings import look_up
 
+FLAWS = "flawed_share"  # of task.params, where a task has it: the share of training problems with wrong tests
+
 
 @dataclass(frozen=True, kw_only=True)
 class PrimaryConfig:
@@ -76,22 +78,18 @@ class ModelConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MistakesConfig:
-    """Probability that the teacher writes a wrong result for a step, per operator."""
-
-    add: float
-    sub: float
-    mul: float
-
-
-@dataclass(frozen=True, kw_only=True)
 class TaskConfig:
-    """Chains of ``num_terms`` digits under + - *, modulo 10."""
+    """A task of ``klear_core.data.tasks`` with its settings; ``data_seed`` names the stream of its problems."""
 
+    name: str
     data_seed: int
-    num_terms: int
     train_problems: int
-    teacher_mistakes: MistakesConfig
+    params: dict[str, Any]
+
+    @property
+    def without_flaws(self) -> "TaskConfig":
+        """What questions and demonstrations depend on: flaws are planted in the tests that RL trains against, only."""
+        return dataclasses.replace(self, params={key: self.params[key] for key in self.params if key != FLAWS})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,6 +226,7 @@ class RunConfig:
             return ""
         parts = {name: dataclasses.asdict(getattr(self, name)) for name in ("task", "model", "sft", "eval")}
         parts["eval"].pop("validation_every")
+        parts["task"] = dataclasses.asdict(self.task.without_flaws)
         return _hash(parts | {"seed": self.seed, "max_response_tokens": self.rl.max_response_tokens})
 
 

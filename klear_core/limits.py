@@ -27,7 +27,6 @@ _LIMITS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "loss.denominator": (lambda v: v in ("all", "kept"), "all or kept"),
     "model.name": (lambda v: re.fullmatch(r"\w[\w.-]*", v) is not None, "letters, digits, - _ ."),
     "model.head_dim": (lambda v: v > 0 and v % 2 == 0, "even and > 0"),
-    "task.num_terms": (lambda v: 2 <= v <= 8, "2 to 8"),
     "sft.checkpoint": (lambda v: v is None or v.strip() != "", "null or a folder"),
     "sft.learning_rate": (lambda v: 0 < v < math.inf, "> 0"),
     "sft.warmup_steps": (lambda v: v >= 0, ">= 0"),
@@ -56,7 +55,6 @@ _LIMITS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "launch.rollout_rows": (lambda v: v >= 0, ">= 0"),
     **{f"{part}.{name}": (lambda v: v > 0, "> 0") for part, names in _POSITIVE.items() for name in names.split()},
     **{key: (lambda v: 0 < v <= 1_000_000, "1 to 1000000") for key in _COUNTED},
-    **{f"task.teacher_mistakes.{name}": (lambda v: 0 <= v <= 1, "0 to 1") for name in ("add", "sub", "mul")},
 }
 
 

@@ -31,7 +31,7 @@ class Problem:
     prompt: str
     answer: str  # "" for a problem that tests decide
     source: str
-    difficulty: int  # of a chain: its number of operators
+    difficulty: int  # of a chain: its operators; of a function: its pieces
     tests: CodeTests | None = None
     flawed: bool = False  # some expected outputs are wrong, planted on purpose; no solver is told
 

@@ -9,25 +9,18 @@ Difficulty is the number of terms.  A prompt belongs to the split that a hash of
 10 % validation, 10 % test), so splits never share a prompt.
 """
 
-import hashlib
 import random
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 
+from klear_core.data.splits import check_count, different, problem_id_of, split_of
 from klear_core.errors import DataError
 from klear_core.records import Problem, SFTExample
 
 THINK_OPEN, THINK_CLOSE, BOX_OPEN, BOX_CLOSE = "<think>", "</think>", "\\boxed{", "}"
 OPERATORS = "+-*"
-SPLITS = ("train", "validation", "test")
 DOMAIN = "arithmetic_chain"
-
-
-def split_of(prompt: str) -> str:
-    """Split of a prompt, by a hash of its text alone: 80 % train, 10 % validation, 10 % test."""
-    bucket = int.from_bytes(hashlib.sha256(prompt.encode()).digest()[:8], "big") % 10
-    return {8: "validation", 9: "test"}.get(bucket, "train")
 
 
 def apply(operator: str, left: int, right: int) -> int:
@@ -61,30 +54,18 @@ def draw_problem(*, data_seed: int, split: str, index: int, num_terms: int) -> P
 
 def problems(*, data_seed: int, split: str, count: int, num_terms: int) -> list[Problem]:
     """The first ``count`` different problems of a split's stream; DataError when the split has fewer."""
-    if split not in SPLITS:
-        raise DataError(f"split is {split!r}; allowed: {', '.join(SPLITS)}")
-    available = 10**num_terms * len(OPERATORS) ** (num_terms - 1) * (0.8 if split == "train" else 0.1)
-    if count > available / 2:
-        raise DataError(
-            f"{count} different {split} problems were asked for; chains of {num_terms} terms have about {available:.0f}"
-        )
-    return list(islice(_different(data_seed, split, num_terms), count))
+    everywhere = 10**num_terms * len(OPERATORS) ** (num_terms - 1)
+    check_count(split, count, everywhere=everywhere, what=f"chains of {num_terms} terms")
 
+    def draw(index: int) -> Problem:
+        return draw_problem(data_seed=data_seed, split=split, index=index, num_terms=num_terms)
 
-def _different(data_seed: int, split: str, num_terms: int) -> Iterator[Problem]:
-    seen: set[str] = set()
-    index = 0
-    while True:
-        problem = draw_problem(data_seed=data_seed, split=split, index=index, num_terms=num_terms)
-        index += 1
-        if problem.prompt not in seen:
-            seen.add(problem.prompt)
-            yield problem
+    return list(islice(different(draw), count))
 
 
 def _problem(prompt: str) -> Problem:
     return Problem(
-        problem_id=hashlib.sha256(prompt.encode()).hexdigest()[:12],
+        problem_id=problem_id_of(prompt),
         domain=DOMAIN,
         prompt=prompt,
         answer=str(solve(prompt)),

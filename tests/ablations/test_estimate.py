@@ -9,7 +9,7 @@ from ablations.decide import Action
 from ablations.estimate import disk_bytes, disk_needed, estimate, num_parameters
 from ablations.probe import Measured
 from ablations.run import compose
-from klear_core.data.tokenizer import build_tokenizer
+from klear_core.data.tasks import get_task
 from klear_core.trainer.policy import build_model
 
 MEASURED = Measured(
@@ -50,9 +50,10 @@ def test_what_is_reused_costs_nothing(prepared):
 
 
 def test_parameters_are_counted_as_the_model_has_them(make_config):
-    for overrides in ([], ["model.num_layers=3", "model.hidden_size=32", "model.num_heads=8", "model.num_kv_heads=4"]):
+    other = ["model.num_layers=3", "model.hidden_size=32", "model.num_heads=8", "model.num_kv_heads=4"]
+    for overrides in ([], other, ["task=functions"]):
         config = make_config(*overrides)
-        tokenizer = build_tokenizer(max_length=128)
+        tokenizer = get_task(config.task).tokenizer()
         model = build_model(config.model, tokenizer, seed=0)
         assert num_parameters(config, vocabulary=len(tokenizer)) == sum(p.numel() for p in model.parameters())
-        assert len(tokenizer) <= 64
+        assert len(tokenizer) <= 96

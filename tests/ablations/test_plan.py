@@ -96,6 +96,17 @@ def test_what_varies_undeclared_is_refused_and_declared_becomes_a_point():
     assert plan.points == {"norm1": "rl.max_grad_norm = 1", "norm2.5": "rl.max_grad_norm = 2.5"}
 
 
+def test_the_share_of_flawed_tests_may_be_a_point_and_shares_the_supervised_start():
+    point = "+sweep.points.flawed=task.params.flawed_share"
+    plan = plan_of("task=functions", "scale=smoke", "task.params.flawed_share=0,0.25", point).plan
+    assert [run.point for run in plan.runs] == ["flawed0", "flawed0.25"]
+    assert len({run.sft for run in plan.runs}) == 1
+    with pytest.raises(ConfigError, match=r"task\.params\.flawed_share varies between runs"):
+        plan_of("task=functions", "scale=smoke", "task.params.flawed_share=0,0.25")
+    with pytest.raises(ConfigError, match="task varies between runs"):
+        plan_of("task=functions", "scale=smoke", "task.params.num_tests=8,16", "+sweep.points.n=task.params.num_tests")
+
+
 def test_one_objective_with_two_settings_under_one_name_is_refused():
     with pytest.raises(ConfigError, match="planned twice"):
         plan_of("objective.params.clip_high=0.2,0.3")

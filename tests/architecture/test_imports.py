@@ -23,7 +23,7 @@ INTERNAL = {
     "klear_core.objectives": {"batch", "errors", "params"},
     "klear_core.advantages": {"batch", "errors", "params"},
     "klear_core.rewards": {"records", "errors"},
-    "klear_core.data": {"records", "errors", "config"},
+    "klear_core.data": {"records", "errors", "config", "params", "settings"},
     "klear_core.rollout": {"batch", "records", "errors"},
     "klear_core.eval": {"rollout", "rewards", "data", "records", "errors"},
     "klear_core.runs": {"errors"},

@@ -32,7 +32,7 @@ SWEEP = [
     *("+sweep=clipping", "scale=smoke", "objective=clip_higher,gppo", "launch.slots=2", "retries=0"),
     *("rl.steps=16", "rl.problems_per_step=8", "rl.updates_per_rollout=4", "rl.warmup_updates=2"),
     *("sft.steps=60", "sft.batch_size=32", "sft.learning_rate=1e-2", "sft.warmup_steps=5"),
-    *("task.num_terms=3", "task.train_problems=64", "rl.max_response_tokens=24", "eval.validation_every=4"),
+    *("task.params.num_terms=3", "task.train_problems=64", "rl.max_response_tokens=24", "eval.validation_every=4"),
 ]
 OFTEN = "launch.checkpoint_every_s=0.05"
 DIES_WITHIN_S = 2.0

@@ -23,7 +23,7 @@ ARM = "gppo-u2"
 SMALL = [
     *("+sweep=clipping", "scale=smoke", "objective=gppo", "seed=0", "launch.slots=2", "retries=0", "launch.live=false"),
     *(f"rl.steps={STEPS}", "rl.problems_per_step=8", "rl.completions_per_problem=8"),
-    *("rl.updates_per_rollout=2", "rl.warmup_updates=2", "rl.max_response_tokens=14", "task.num_terms=2"),
+    *("rl.updates_per_rollout=2", "rl.warmup_updates=2", "rl.max_response_tokens=14", "task.params.num_terms=2"),
     *("task.train_problems=64", "eval.test_questions=8", "eval.validation_questions=8"),
 ]
 # What a supervised start is made from: settings that have no effect, and are refused, beside a given checkpoint.

@@ -5,16 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from klear_core.data.chains import (
-    SPLITS,
-    apply,
-    constant_floor,
-    demonstrate,
-    draw_problem,
-    problems,
-    solve,
-    split_of,
-)
+from klear_core.data.chains import apply, constant_floor, demonstrate, draw_problem, problems, solve
+from klear_core.data.splits import SPLITS, split_of
 from klear_core.errors import DataError
 
 NO_MISTAKES = {"+": 0.0, "-": 0.0, "*": 0.0}
