@@ -43,7 +43,9 @@ def problems(
 
     In ``flawed_share`` of the training problems some expected outputs are wrong; the other splits are always clean.
     """
-    check_count(split, count, everywhere=_number_of_functions(max_pieces), what=f"functions of {max_pieces} pieces")
+    check_count(
+        split, count, everywhere=_number_of_functions(max_pieces), what=f"functions of at most {max_pieces} pieces"
+    )
     clean = _clean_problems(data_seed, split, count, max_pieces, num_tests)
     if split != "train":
         return list(clean)

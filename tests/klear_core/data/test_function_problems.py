@@ -82,7 +82,7 @@ def test_difficulty_is_drawn_in_proportion_to_itself():
 
 
 def test_more_problems_than_a_split_holds_are_refused():
-    with pytest.raises(DataError, match="functions of 1 pieces have about"):
+    with pytest.raises(DataError, match="functions of at most 1 pieces have about"):
         problems(split="test", count=1000, **ASK | {"max_pieces": 1})
     with pytest.raises(DataError, match="allowed: train, validation, test"):
         problems(split="tets", count=1, **ASK)
