@@ -12,10 +12,10 @@ import yaml
 from klear_core.errors import ConfigError
 
 SWEEPS = Path(__file__).resolve().parent.parent / "sweeps"
-_GROUPS = ("objective", "advantage", "model", "task", "scale", "sweep")
+_GROUPS = ("objective", "advantage", "model", "task", "reward", "code_filter", "scale", "sweep")
 _MAX_CHARACTERS = 4000
 # Read by sweep files only, where they fill the list of the other key.
-_LISTS = {"scale.seeds": "seed", "scale.updates_per_rollout": "rl.updates_per_rollout"}
+_LISTS = {"scale.seeds": "seed", "scale.code_seeds": "seed", "scale.updates_per_rollout": "rl.updates_per_rollout"}
 # What a given checkpoint leaves without effect.
 _UNUSED_BESIDE_CHECKPOINT = ("sft.", "model.", "task.params.teacher_mistakes.")
 

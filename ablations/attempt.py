@@ -96,6 +96,11 @@ class Attempt:
             self._logs[name] = log.RecordLog(self.job.folder / name, self.syncer)
         return self._logs[name]
 
+    def graded_by(self, told: str) -> None:
+        """Note in the manifest how this attempt isolates programs and compares answers."""
+        manifest = dataclasses.replace(_manifest(self.job), grading=told)
+        store.write_json(self.job.folder / schema.MANIFEST_FILE, manifest)
+
     def resume(self, trainer: Trainer) -> None:
         """Put a trainer where the last checkpoint found it; without one it starts from its beginning."""
         if self._state is not None:
@@ -201,6 +206,7 @@ def _manifest(job: Job) -> schema.Manifest:
         config_hash=job.config_hash,
         data_hash=provenance.data_hash(texts),
         sft=job.sft,
+        grading="",
         provenance=provenance.collect_provenance(
             source=job.source, command=job.command, threads=torch.get_num_threads()
         ),

@@ -7,7 +7,7 @@ from typing import Any
 from ablations.tasks import load_problems
 from klear_core.config import RunConfig
 from klear_core.eval.runner import evaluate
-from klear_core.rewards.boxed import grade
+from klear_core.rewards.grader import Grader
 from klear_core.rollout.native import NativeEngine
 from klear_core.trainer.collate import tokenize_prompts
 
@@ -15,8 +15,9 @@ from klear_core.trainer.collate import tokenize_prompts
 class Evaluator:
     """The questions of both splits, asked to one model."""
 
-    def __init__(self, config: RunConfig, model: Any, tokenizer: Any) -> None:
+    def __init__(self, config: RunConfig, model: Any, tokenizer: Any, grader: Grader) -> None:
         self._config = config
+        self._grader = grader
         self._engine = NativeEngine(model, tokenizer)
         self._questions = {split: load_problems(config, split) for split in ("validation", "test")}
         self._prompts = {split: tokenize_prompts(tokenizer, asked) for split, asked in self._questions.items()}
@@ -30,7 +31,7 @@ class Evaluator:
                 self._engine,
                 self._questions[split],
                 self._prompts[split],
-                grade,
+                self._grader,
                 split=split,
                 decoding=decoding,
                 num_samples=self._samples[split],

@@ -8,7 +8,10 @@ from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 
 from ablations.differences import flatten_settings
+from ablations.filtering import check_filter
+from ablations.grading import has_tests
 from ablations.tasks import floor_of, load_problems
+from ablations.told import show, treatment_told
 from klear_core import advantages
 from klear_core.config import RESULT_PARTS, RunConfig
 from klear_core.data.tasks import get_task
@@ -54,7 +57,7 @@ def make_plan(configs: Sequence[RunConfig]) -> CheckedPlan:
     for split in ("train", "validation"):  # the test questions are drawn for the floor
         load_problems(first, split)
     runs = [_planned(config) for config in configs]
-    treatments = {config.treatment: _describe_objective(config) for config in configs}
+    treatments = {config.treatment: treatment_told(config) for config in configs}
     sweep, notes, baseline = first.sweep, [], first.sweep.baseline
     if baseline is not None and baseline not in treatments:
         notes.append(f"baseline {baseline} is not among the arms {', '.join(treatments)}: nothing will be compared")
@@ -108,7 +111,7 @@ def _check_names(config: RunConfig) -> None:
     surrogates.check_params(config.objective.surrogate, config.objective.params)
     advantages.check_params(config.advantage.name, config.advantage.params)
     reductions.get_reduction(config.loss.reduction)
-    get_task(config.task)
+    check_filter(config, has_tests=has_tests(config))
 
 
 def _check_arm(config: RunConfig) -> None:
@@ -185,9 +188,9 @@ def _fixed(configs: Sequence[RunConfig]) -> dict[str, str]:
     varying = set(_varying(configs))
     whole = {"kl_term": "none", "entropy_bonus": "none", "positive_example_loss": "none"}
     flat = flatten_settings(to_plain(configs[0]))
-    left_out = ("objective.", "seed")
+    left_out = (configs[0].sweep.compare.split(".")[0] + ".", "seed")
     return {
-        key: _show(value) for key, value in flat.items() if key not in varying and not key.startswith(left_out)
+        key: show(value) for key, value in flat.items() if key not in varying and not key.startswith(left_out)
     } | whole
 
 
@@ -203,18 +206,6 @@ def _planned(config: RunConfig) -> schema.PlannedRun:
     )
 
 
-def _describe_objective(config: RunConfig) -> str:
-    objective = config.objective
-    params = ", ".join(f"{name} {_show(value)}" for name, value in objective.params.items())
-    return f"{objective.note} ({objective.surrogate}: {params})" if params else objective.note
-
-
 def _describe_point(config: RunConfig) -> str:
     points = config.sweep.points
-    return ", ".join(f"{key} = {_show(look_up(config, key))}" for key in points.values()) or "the only operating point"
-
-
-def _show(value: object) -> str:
-    if value is None:
-        return "off"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return ", ".join(f"{key} = {show(look_up(config, key))}" for key in points.values()) or "the only operating point"

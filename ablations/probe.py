@@ -22,6 +22,7 @@ from klear_core.errors import HarnessError
 from klear_core.records import Completion, FinishReason, Problem, Prompt, RandomKey, SamplingParams
 
 _SFT_UPDATES = 10
+_TRAINING = ("reward_s", "noise_s", "score_s", "update_s")  # phases measured on replayed rollouts
 _RL_STEPS = 2
 _PROBED = 3  # timed repetitions of a rollout; the quickest counts, as the first ones pay for warming up
 
@@ -90,6 +91,7 @@ def _main(configs: Mapping[str, RunConfig], pipe: connection.Connection) -> None
 def _measure(configs: Mapping[str, RunConfig]) -> Measured:
     import torch
 
+    from ablations.grading import open_grader
     from ablations.stages import supervised_examples
     from ablations.tasks import load_problems
     from klear_core.data.tasks import get_task
@@ -131,9 +133,10 @@ def _measure(configs: Mapping[str, RunConfig]) -> Measured:
     train_s = {}
     for point, each in configs.items():
         replay = _Replay(tokenizer, get_task(each.task), problems, seed=each.seed)
-        trainer = RLTrainer(each, model=model, tokenizer=tokenizer, engine=replay, problems=problems)
-        steps = islice(trainer.steps(), _RL_STEPS)
-        train_s[point] = min(result.seconds["score_s"] + result.seconds["update_s"] for result in steps)
+        with open_grader(each) as grader:
+            trainer = RLTrainer(each, model=model, tokenizer=tokenizer, engine=replay, grader=grader, problems=problems)
+            steps = islice(trainer.steps(), _RL_STEPS)
+            train_s[point] = min(sum(result.seconds[name] for name in _TRAINING) for result in steps)
     unit = 2**20 if sys.platform == "darwin" else 2**10
     return Measured(
         sft_update_s=sft_update_s,

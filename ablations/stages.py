@@ -12,6 +12,8 @@ import torch
 
 from ablations.attempt import Attempt, run_attempt
 from ablations.evaluation import Evaluator, evaluate_step
+from ablations.filtering import filter_rows, usable_problems
+from ablations.grading import open_grader
 from ablations.job import Job, Progress
 from ablations.mirror import accuracies, is_shown, step_values
 from ablations.tasks import load_problems
@@ -19,8 +21,9 @@ from klear_core.config import RunConfig
 from klear_core.data.order import shuffled_forever
 from klear_core.data.tasks import get_task
 from klear_core.records import SFTExample
+from klear_core.rewards.grader import Grader
 from klear_core.rollout.native import NativeEngine
-from klear_core.runs import schema
+from klear_core.runs import schema, store
 from klear_core.runs.log import read_log
 from klear_core.trainer.model_folder import load_model, save_model
 from klear_core.trainer.policy import build_model
@@ -51,9 +54,11 @@ def _run_sft(attempt: Attempt, report: Report) -> None:
             attempt.sink.log(row, step=step)
             report(Progress(step=step, total=config.sft.steps, metrics={"loss": row["loss"]}))
         attempt.checkpoint(trainer)
-    evaluator = Evaluator(config, model, tokenizer)
-    for split in ("test", "validation"):
-        _append(attempt, schema.EVAL_LOG, evaluator.run(split, ["t1.0"], step=0))
+    with open_grader(config) as grader:
+        attempt.graded_by(grader.told)
+        evaluator = Evaluator(config, model, tokenizer, grader)
+        for split in ("test", "validation"):
+            _append(attempt, schema.EVAL_LOG, evaluator.run(split, ["t1.0"], step=0))
     attempt.sink.summarize(accuracies(_rows(attempt, schema.EVAL_LOG)))
     save_model(attempt.job.folder / schema.CHECKPOINT_DIR, model, tokenizer)
 
@@ -70,16 +75,27 @@ def supervised_examples(config: RunConfig, start: int = 0) -> Iterator[SFTExampl
 
 
 def _run_rl(attempt: Attempt, report: Report) -> None:
+    with open_grader(attempt.job.config) as grader:
+        attempt.graded_by(grader.told)
+        _train(attempt, report, grader)
+
+
+def _train(attempt: Attempt, report: Report, grader: Grader) -> None:
     job, config = attempt.job, attempt.job.config
     assert job.checkpoint is not None
     model, tokenizer = load_model(job.checkpoint)
-    evaluator = Evaluator(config, model, tokenizer)
+    evaluator = Evaluator(config, model, tokenizer, grader)
+    problems = load_problems(config, "train")
+    usable = usable_problems(config, problems, grader.code)
+    store.write_json(job.folder / schema.FILTER_FILE, filter_rows(problems, usable))
     trainer = RLTrainer(
         config,
         model=model,
         tokenizer=tokenizer,
         engine=NativeEngine(model, tokenizer),
-        problems=load_problems(config, "train"),
+        grader=grader,
+        problems=problems,
+        usable=usable,
         after_rollout=lambda: attempt.checkpoint(trainer),
     )
     attempt.resume(trainer)
@@ -144,7 +160,9 @@ def _text_rows(result: StepResult, limit: int) -> list[dict[str, Any]]:
                     "response": completion.text,
                     "reward": reward.value,
                     "verdict": str(reward.verdict),
-                    "advantage": float(result.rollout.advantages_PG[p, g]),
+                    "pass_rate": reward.pass_rate,
+                    "tests": reward.tests,
+                    "advantage": float(result.rollout.credit.advantages_PG[p, g]),
                     "response_tokens": len(completion.token_ids),
                 }
             )

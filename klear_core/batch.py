@@ -22,6 +22,7 @@ class TrainBatch:
     sampler_logprobs_NT: Tensor  # nats, under the engine
     advantages_N: Tensor
     group_index_N: Tensor  # int64: problem within the step
+    counted_N: Tensor  # bool: in the denominators; an invalid or filtered completion is not
 
     def rows(self, index_N: Tensor) -> "TrainBatch":
         """The rows that an index or a bool mask selects, in its order."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from klear_core.limits import check_limits
+from klear_core.reward_config import CodeFilterConfig, RewardConfig, SandboxConfig
 from klear_core.settings import look_up
 
 FLAWS = "flawed_share"  # of task.params, where a task has it: the share of training problems with wrong tests
@@ -120,6 +121,7 @@ class RLConfig:
     weight_decay: float
     temperature: float
     max_response_tokens: int
+    gradient_noise_every: int  # steps between two measurements of the gradient's noise, the first step beside; 0 never
     max_skipped_updates: int  # updates that are not finite and left out before the run counts as diverged
 
 
@@ -159,10 +161,11 @@ class LaunchConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ScaleConfig:
-    """Size of a sweep. ``seeds`` and ``updates_per_rollout`` are Hydra sweep lists that sweep files refer to."""
+    """Size of a sweep. ``seeds``, ``code_seeds`` (of the sweeps that run programs) and ``updates_per_rollout`` are Hydra sweep lists that sweep files refer to."""
 
     name: str
     seeds: str
+    code_seeds: str
     updates_per_rollout: str
 
 
@@ -184,6 +187,9 @@ class RunConfig:
     loss: LossConfig
     model: ModelConfig
     task: TaskConfig
+    reward: RewardConfig
+    code_filter: CodeFilterConfig
+    sandbox: SandboxConfig
     sft: SFTConfig
     rl: RLConfig
     eval: EvalConfig
@@ -227,11 +233,15 @@ class RunConfig:
         parts = {name: dataclasses.asdict(getattr(self, name)) for name in ("task", "model", "sft", "eval")}
         parts["eval"].pop("validation_every")
         parts["task"] = dataclasses.asdict(self.task.without_flaws)
-        return _hash(parts | {"seed": self.seed, "max_response_tokens": self.rl.max_response_tokens})
+        # What its evaluation is judged by; what a verdict is worth does not matter there.
+        judged = {"sandbox": dataclasses.asdict(self.sandbox), "verifier": self.reward.verifier}
+        return _hash(parts | judged | {"seed": self.seed, "max_response_tokens": self.rl.max_response_tokens})
 
 
 # The parts that change a result; the others say where and how to run.
-RESULT_PARTS = ("objective", "advantage", "loss", "model", "task", "sft", "rl", "eval")
+RESULT_PARTS = (
+    *("objective", "advantage", "loss", "model", "task", "reward", "code_filter", "sandbox", "sft", "rl", "eval"),
+)
 
 
 def _hash(value: Any) -> str:

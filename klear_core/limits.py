@@ -17,6 +17,8 @@ _POSITIVE = {
 
 _COUNTED = ("task.train_problems", "eval.test_questions", "eval.validation_questions")
 
+_SCORES = "correct wrong no_answer unparsable timeout missing_open missing_close bad_format truncated"
+
 # key -> (test, what is allowed). NaN fails every comparison, so it is refused too.
 _LIMITS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "seed": (lambda v: 0 <= v < 2**31, "0 to 2147483647"),
@@ -30,6 +32,24 @@ _LIMITS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "sft.checkpoint": (lambda v: v is None or v.strip() != "", "null or a folder"),
     "sft.learning_rate": (lambda v: 0 < v < math.inf, "> 0"),
     "sft.warmup_steps": (lambda v: v >= 0, ">= 0"),
+    "reward.name": (lambda v: re.fullmatch(r"[a-z][a-z0-9_]*", v) is not None, "lower-case letters, digits and _"),
+    "reward.group_filter": (lambda v: v in ("off", "acc"), "off or acc"),
+    "reward.verifier": (lambda v: v in ("exact", "math_verify"), "exact or math_verify"),
+    "code_filter.name": (lambda v: re.fullmatch(r"[a-z][a-z0-9_]*", v) is not None, "lower-case letters, digits and _"),
+    "code_filter.rule": (lambda v: v in ("off", "reference", "oracle"), "off, reference or oracle"),
+    "code_filter.accuracy": (lambda v: 0 < v <= 1, "0 < value <= 1"),
+    "code_filter.completions": (lambda v: 1 <= v <= 1000, "1 to 1000"),
+    "code_filter.min_pass_rate": (lambda v: 0 <= v <= 1, "0 to 1"),
+    "sandbox.backend": (lambda v: v in ("auto", "native", "bubblewrap"), "auto, native or bubblewrap"),
+    "sandbox.cpu_s": (lambda v: 0 < v <= 3600, "0 < value <= 3600"),
+    "sandbox.wall_s": (lambda v: 0 < v <= 36000, "0 < value <= 36000"),
+    "sandbox.memory_mb": (lambda v: 16 <= v <= 2**20, "16 to 1048576"),
+    "sandbox.output_kb": (lambda v: 1 <= v <= 2**20, "1 to 1048576"),
+    "sandbox.stderr_kb": (lambda v: 1 <= v <= 1024, "1 to 1024"),
+    "sandbox.threads": (lambda v: 1 <= v <= 1024, "1 to 1024"),
+    "sandbox.open_files": (lambda v: 8 <= v <= 4096, "8 to 4096"),
+    "sandbox.max_timeouts": (lambda v: v > 0, "> 0"),
+    "rl.gradient_noise_every": (lambda v: v >= 0, ">= 0"),
     "rl.completions_per_problem": (lambda v: v > 1, "> 1, as advantages compare the completions of a problem"),
     "rl.learning_rate": (lambda v: 0 < v < math.inf, "> 0"),
     "rl.warmup_updates": (lambda v: v >= 0, ">= 0"),
@@ -54,6 +74,7 @@ _LIMITS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "launch.slots": (lambda v: v is None or v > 0, "null or > 0"),
     "launch.rollout_rows": (lambda v: v >= 0, ">= 0"),
     **{f"{part}.{name}": (lambda v: v > 0, "> 0") for part, names in _POSITIVE.items() for name in names.split()},
+    **{f"reward.scores.{name}": (math.isfinite, "a finite number") for name in _SCORES.split()},
     **{key: (lambda v: 0 < v <= 1_000_000, "1 to 1000000") for key in _COUNTED},
 }
 
@@ -73,6 +94,10 @@ def check_limits(config: Any) -> None:
     heads, kv_heads = config.model.num_heads, config.model.num_kv_heads
     if heads % kv_heads:
         raise ConfigError(f"model.num_kv_heads is {kv_heads}; allowed: a divisor of model.num_heads = {heads}")
+    if config.sandbox.wall_s < config.sandbox.cpu_s:
+        raise ConfigError(
+            f"sandbox.wall_s is {config.sandbox.wall_s:g}; allowed: at least sandbox.cpu_s = {config.sandbox.cpu_s:g}"
+        )
     if rl.problems_per_step > config.task.train_problems:
         raise ConfigError(
             f"rl.problems_per_step is {rl.problems_per_step}; allowed: at most "

@@ -16,7 +16,8 @@ from ablations.run import compose
 from klear_core.config import ModelConfig, RunConfig
 from klear_core.data.chains import problems
 from klear_core.data.tokenizer import build_tokenizer
-from klear_core.records import Problem
+from klear_core.records import Problem, Verdict
+from klear_core.rewards.grader import Grader, Scoring
 from klear_core.trainer.policy import build_model
 
 torch.set_num_threads(1)
@@ -55,6 +56,13 @@ def model(tokenizer: Any) -> Any:
         for parameter in built.parameters():
             parameter.mul_(2.0)
     return built
+
+
+@pytest.fixture(scope="session")
+def grader() -> Grader:
+    """1 for a right answer, 0 for everything else; for problems with a reference answer."""
+    scores = {verdict: float(verdict is Verdict.CORRECT) for verdict in Verdict}
+    return Grader(Scoring(scores=scores, soft=False))
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from klear_core.data import chains
+from klear_core.errors import DataError
 from klear_core.params import Limit
 from klear_core.records import Problem, SFTExample
 
@@ -59,6 +60,10 @@ class ChainTask:
     def demonstrate(self, problem: Problem, rng: random.Random) -> SFTExample:
         """The teacher's solution, with the mistakes of the settings."""
         return chains.demonstrate(problem, mistakes=self._mistakes, rng=rng)
+
+    def solver(self, accuracy: float, training: Sequence[Problem]) -> Callable[[Problem, random.Random], SFTExample]:
+        """DataError: nothing is filtered by a solver where answers are exact."""
+        raise DataError("chains have no reference solver; allowed: code_filter=off")
 
     def half_right(self, training: Sequence[Problem]) -> Callable[[Problem, random.Random], SFTExample]:
         """A teacher that errs in about half of its demonstrations, whatever the settings."""

@@ -1,7 +1,7 @@
 """The order in which training data are visited."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 
@@ -14,6 +14,13 @@ def shuffled_forever(count: int, *, name: str, start: int = 0) -> Iterator[int]:
     while True:
         yield from _epoch(count, name, epoch)[skip:]
         epoch, skip = epoch + 1, 0
+
+
+def usable_only(order: Iterator[int], usable: Sequence[bool]) -> Iterator[int]:
+    """The order without the items that are not usable: what is left keeps its place relative to each other."""
+    if not any(usable):
+        raise ValueError("no item is usable")
+    return (index for index in order if usable[index])
 
 
 @lru_cache(maxsize=2)

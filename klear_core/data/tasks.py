@@ -31,6 +31,10 @@ class Task(Protocol):
         """The teacher's solution, with the mistakes of the settings."""
         ...
 
+    def solver(self, accuracy: float, training: Sequence[Problem]) -> Callable[[Problem, random.Random], SFTExample]:
+        """A solver of a stated mean accuracy over ``training``; DataError when the task has none."""
+        ...
+
     def half_right(self, training: Sequence[Problem]) -> Callable[[Problem, random.Random], SFTExample]:
         """A teacher that errs in about half of its demonstrations: what a short measurement trains on."""
         ...

@@ -1,9 +1,10 @@
 """Sampling and grading benchmark questions; statistics are left to the reports."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from klear_core.records import Completion, Problem, Prompt, RandomKey, Reward, SamplingParams, Verdict
+from klear_core.records import Problem, Prompt, RandomKey, SamplingParams, Verdict
+from klear_core.rewards.grader import Grader
 from klear_core.rollout.engine import Engine
 
 # name -> (temperature, top_p)
@@ -14,7 +15,7 @@ def evaluate(
     engine: Engine,
     questions: Sequence[Problem],
     prompts: Sequence[Prompt],
-    grade: Callable[[Completion, str], Reward],
+    grader: Grader,
     *,
     split: str,
     decoding: str,
@@ -36,10 +37,12 @@ def evaluate(
         num_samples=1 if temperature == 0 else num_samples,
     )
     answers = engine.generate(prompts, sampling, RandomKey(seed=seed, stream=f"eval/{split}", step=0))
+    asked = [question for question, completions in zip(questions, answers, strict=True) for _ in completions]
+    rewards = iter(grader.grade(asked, [completion for completions in answers for completion in completions]))
     rows = []
     for index, (question, completions) in enumerate(zip(questions, answers, strict=True)):
         for sample, completion in enumerate(completions):
-            reward = grade(completion, question.answer)
+            reward = next(rewards)
             rows.append(
                 {
                     "step": step,
@@ -52,6 +55,8 @@ def evaluate(
                     "extracted": reward.extracted,
                     "verdict": str(reward.verdict),
                     "correct": reward.verdict is Verdict.CORRECT,
+                    "pass_rate": reward.pass_rate,
+                    "tests": reward.tests,
                     "response_tokens": len(completion.token_ids),
                     "response": completion.text,
                 }

@@ -5,6 +5,7 @@ A sweep is one folder::
     runs/
       _sft/<hash>/                  one supervised checkpoint per (settings, seed), shared by every arm of every sweep
         config.yaml  manifest.json  status.json  steps.jsonl  eval.jsonl  eval.parquet  checkpoint/  log.txt
+      _filter/<hash>/               shares.json: how often a reference solver solved each training problem
       <sweep>/
         plan.json                   what was to be run, and the comparison declared before the start
         ledger.jsonl                what happened, in order: starts, ends, retries, reuse
@@ -14,6 +15,7 @@ A sweep is one folder::
           steps.jsonl  timings.jsonl  eval.jsonl  rollouts.jsonl     the records: append-only, checked line by line
           *.cut<n>.jsonl            rows that a resume has cut off and made again, kept for inspection
           eval.parquet  rollouts.parquet                             the same rows as tables, made when the run is done
+          filter.json               training problems kept and dropped, by difficulty and planted flaw
           resume/                   training state of an unfinished run: two generations and ``latest``
           checkpoint/               the final model
         report/                     written by ``python -m reports <sweep>``
@@ -26,7 +28,27 @@ are in ``timings.jsonl``, joined by ``step``.  Undefined values (no token had an
 from dataclasses import dataclass, field
 from typing import Any
 
-SCHEMA_VERSION = 2
+from klear_core.runs.fields import (
+    CORNERS,
+    EVAL_COLUMNS,
+    REFERENCE_BAND,
+    ROLLOUT_COLUMNS,
+    SFT_STEP_FIELDS,
+    STEP_FIELDS,
+    TIMING_FIELDS,
+)
+
+__all__ = [
+    "CORNERS",
+    "EVAL_COLUMNS",
+    "REFERENCE_BAND",
+    "ROLLOUT_COLUMNS",
+    "SFT_STEP_FIELDS",
+    "STEP_FIELDS",
+    "TIMING_FIELDS",
+]
+
+SCHEMA_VERSION = 3
 
 PLAN_FILE = "plan.json"
 WEIGHTS_FILE = "gradient_weights.json"
@@ -41,116 +63,14 @@ EVAL_LOG = "eval.jsonl"
 ROLLOUTS_LOG = "rollouts.jsonl"
 EVAL_FILE = "eval.parquet"
 ROLLOUTS_FILE = "rollouts.parquet"
+FILTER_FILE = "filter.json"
+SHARES_FILE = "shares.json"
 RESUME_DIR = "resume"
 CHECKPOINT_DIR = "checkpoint"
 LOG_FILE = "log.txt"
 REPORT_DIR = "report"
 SFT_STORE_DIR = "_sft"
-
-# The band in which a ratio counts as unclipped for every arm, also for those that have no band of their own.
-REFERENCE_BAND = (0.8, 1.28)
-
-# Corner name -> what it holds: sign of the advantage x side of the reference band.
-CORNERS = {
-    "pos_above": "A > 0 and r above the band: likely tokens of good answers; PPO-clip stops them",
-    "pos_below": "A > 0 and r below the band: no clipped loss stops them",
-    "neg_above": "A < 0 and r above the band: no clipped loss stops them without a dual clip",
-    "neg_below": "A < 0 and r below the band: unlikely tokens of bad answers; PPO-clip stops them",
-}
-
-
-def _corner_fields() -> dict[str, str]:
-    fields: dict[str, str] = {}
-    for corner, meaning in CORNERS.items():
-        fields[f"corner_{corner}_fraction"] = f"{meaning}; share of response tokens with A != 0"
-        fields[f"corner_{corner}_mass"] = "sum |F A| in the corner / sum |F A|, what the loss used"
-        fields[f"corner_{corner}_mass_unclipped"] = "sum |r A| in the corner / sum |r A|, what no clipping would use"
-    return fields
-
-
-# steps.jsonl of an RL run. "Later updates" are all updates of the step after its first (at the first, r = 1).
-STEP_FIELDS: dict[str, str] = {
-    "step": "rollout steps done, from 1",
-    "updates": "optimizer updates done so far",
-    "samples": "completions sampled so far",
-    "tokens": "response tokens sampled so far",
-    "learning_rate": "learning rate of the step's last update",
-    "problems_hash": "hash of the problem ids of the step in order; equal over the arms of a seed",
-    "reward_mean": "mean reward of the step's completions",
-    "correct_fraction": "share of completions with verdict CORRECT",
-    "no_answer_fraction": "share of completions with verdict NO_ANSWER or BAD_FORMAT",
-    "truncated_fraction": "share of completions cut at the token cap",
-    "zero_variance_groups": "share of problems whose completions all have one reward",
-    "response_tokens_mean": "mean response length in tokens",
-    "entropy": "mean entropy of the sampling policy per response token, nats",
-    "loss": "mean loss over the step's updates",
-    "grad_norm_mean": "mean gradient norm before clipping",
-    "grad_norm_max": "largest gradient norm before clipping",
-    "clipped_updates": "share of updates whose gradient norm was cut",
-    "nonfinite_updates": "updates of the step whose loss, ratio, gradient norm or advantage was not finite",
-    "skipped_updates": "updates left out for that reason so far (rl.max_skipped_updates)",
-    "kept_rows": "share of completions that went through forward and backward",
-    "sampler_gap_max": "largest |engine - trainer| log-probability of a sampled token, nats",
-    "band_fraction": "share of response tokens with A != 0 outside the reference band, later updates",
-    **_corner_fields(),
-    "entropy_inside": "mean sampling entropy of tokens with A != 0 inside the band, later updates, nats",
-    "entropy_outside": "the same outside the band",
-    "ess": "effective sample size of the ratios / number of tokens, later updates",
-    "ratio_p01": "1 % quantile of the ratio, later updates",
-    "ratio_p50": "median",
-    "ratio_p99": "99 % quantile",
-    "ratio_max": "largest ratio",
-}
-
-SFT_STEP_FIELDS: dict[str, str] = {
-    "step": "optimizer updates done, from 1",
-    "loss": "mean cross-entropy per response token, nats",
-    "learning_rate": "learning rate of the update",
-    "grad_norm": "gradient norm before clipping",
-}
-
-TIMING_FIELDS: dict[str, str] = {
-    "step": "joins steps.jsonl",
-    "attempt": "the start of the run that took these seconds, from 1",
-    "pid": "its process",
-    "rollout_s": "sampling, seconds",
-    "checkpoint_s": "saving the training state between rollout and updates, seconds",
-    "reward_s": "grading, seconds",
-    "score_s": "old log-probabilities under the trainer, seconds",
-    "update_s": "forward, backward and optimizer, seconds",
-    "eval_s": "evaluation after this step, seconds",
-    "total_s": "the whole step, seconds",
-    "sampled_tokens_per_s": "response tokens / rollout_s",
-    "peak_rss_mb": "largest resident memory of the process so far, MiB",
-}
-
-# eval.parquet: one row per question and sample.
-EVAL_COLUMNS: dict[str, str] = {
-    "step": "RL step of the policy; 0 is the SFT checkpoint",
-    "split": "test or validation",
-    "decoding": "t1.0, t0.6_p0.95 or greedy",
-    "question": "index of the question in its split, the same for every arm and seed",
-    "problem_id": "stable id of the problem",
-    "sample": "index of the sample",
-    "answer": "reference answer",
-    "extracted": "answer found in the response, empty when there is none",
-    "verdict": "CORRECT, WRONG, NO_ANSWER, BAD_FORMAT or TRUNCATED",
-    "correct": "verdict is CORRECT",
-    "response_tokens": "length of the response, end-of-text included",
-    "response": "decoded text",
-}
-
-ROLLOUT_COLUMNS: dict[str, str] = {
-    "step": "RL step that sampled the completion",
-    "problem_id": "stable id of the problem",
-    "sample": "index within the group",
-    "prompt": "text",
-    "response": "decoded text",
-    "reward": "number that entered the advantage",
-    "verdict": "as in eval.parquet",
-    "advantage": "advantage of the completion",
-    "response_tokens": "length of the response, end-of-text included",
-}
+FILTER_STORE_DIR = "_filter"
 
 # What ``state`` of a status may hold, and ``exit_class`` beside it (empty while the run goes on).
 STATES = ("running", "done", "failed", "interrupted")
@@ -257,6 +177,7 @@ class Manifest:
     config_hash: str
     data_hash: str  # of the prompts and answers of all splits that the run uses
     sft: str
+    grading: str  # how programs were isolated and answers compared
     provenance: Provenance  # of the last attempt
     schema_version: int = SCHEMA_VERSION
 

@@ -44,7 +44,7 @@ def tokenize_prompts(tokenizer: Any, problems: Sequence[Problem]) -> list[Prompt
     ]
 
 
-def collate(groups: Sequence[RolloutGroup], advantages_PG: Tensor, *, pad_id: int) -> TrainBatch:
+def collate(groups: Sequence[RolloutGroup], advantages_PG: Tensor, counted_PG: Tensor, *, pad_id: int) -> TrainBatch:
     """The batch of a rollout, rows ordered by problem, then completion; old log-probabilities are NaN until scored."""
     completions = [completion for group in groups for completion in group.completions]
     prompts = [group.prompt.token_ids for group in groups for _ in group.completions]
@@ -59,4 +59,5 @@ def collate(groups: Sequence[RolloutGroup], advantages_PG: Tensor, *, pad_id: in
         sampler_logprobs_NT=torch.tensor(sampler),
         advantages_N=advantages_PG.flatten(),
         group_index_N=torch.arange(len(groups)).repeat_interleave(advantages_PG.shape[1]),
+        counted_N=counted_PG.flatten(),
     )

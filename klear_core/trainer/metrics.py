@@ -15,6 +15,8 @@ from klear_core.objectives.diagnostics import UpdateRecord, step_diagnostics
 from klear_core.objectives.reductions import Denominators
 from klear_core.records import Reward, RolloutGroup, Verdict
 from klear_core.runs.store import nan_mean
+from klear_core.trainer.credit import Credit
+from klear_core.trainer.gradient_noise import GradientNoise
 from klear_core.trainer.optim import UpdateInfo
 
 
@@ -24,7 +26,7 @@ class Rollout:
 
     groups: list[RolloutGroup]
     rewards: list[list[Reward]]
-    advantages_PG: Tensor
+    credit: Credit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,22 +78,42 @@ def first_nonfinite(*, loss: float, ratio: Tensor, grad_norm: float, advantage: 
     return "" if math.isfinite(grad_norm) else f"gradient norm is {grad_norm}"
 
 
+# A response in which there is nothing to compare or to run.
+_NO_ANSWER = (Verdict.NO_ANSWER, Verdict.MISSING_OPEN, Verdict.MISSING_CLOSE, Verdict.BAD_FORMAT)
+
+
+def noise_metrics(noise: GradientNoise | None) -> dict[str, float]:
+    """The gradient's noise at the steps where it is measured, NaN at the others."""
+    if noise is None:
+        return {"gradient_variance": math.nan, "gradient_signal": math.nan}
+    return {"gradient_variance": noise.variance, "gradient_signal": noise.signal}
+
+
 def rollout_metrics(rollout: Rollout) -> dict[str, Any]:
-    """Rewards, lengths and entropy of a rollout."""
-    rewards = [reward for group in rollout.rewards for reward in group]
+    """Rewards, lengths and entropy of a rollout; completions whose grading failed are counted and left out."""
+    groups = [[reward for reward in group if reward.is_valid] for group in rollout.rewards]
+    rewards = [reward for group in groups for reward in group]
     completions = [completion for group in rollout.groups for completion in group.completions]
-    same = [len({reward.value for reward in group}) == 1 for group in rollout.rewards]
+    same = [len({reward.value for reward in group}) <= 1 for group in groups]
+    means = [nan_mean(reward.value for reward in group) for group in groups if group]
+    within = [_variance([reward.value for reward in group]) for group in groups if group]
+    tested = [reward.pass_rate for reward in rewards if not math.isnan(reward.pass_rate)]
+    learning_P = (rollout.credit.advantages_PG != 0).any(1)
     ids = "\n".join(group.problem.problem_id for group in rollout.groups)
     entropies = [value for completion in completions for value in completion.entropies or ()]
     return {
         "problems_hash": hashlib.sha256(ids.encode()).hexdigest()[:16],
         "reward_mean": nan_mean([reward.value for reward in rewards]),
+        "reward_variance_within": nan_mean(within),
+        "reward_variance_between": _variance(means),
+        "pass_rate_mean": nan_mean(tested),
         "correct_fraction": nan_mean([reward.verdict is Verdict.CORRECT for reward in rewards]),
-        "no_answer_fraction": nan_mean(
-            [reward.verdict in (Verdict.NO_ANSWER, Verdict.BAD_FORMAT) for reward in rewards]
-        ),
+        "no_answer_fraction": nan_mean([reward.verdict in _NO_ANSWER for reward in rewards]),
         "truncated_fraction": nan_mean([reward.verdict is Verdict.TRUNCATED for reward in rewards]),
+        "invalid_completions": sum(not reward.is_valid for group in rollout.rewards for reward in group),
         "zero_variance_groups": nan_mean(same),
+        "dropped_groups": nan_mean(rollout.credit.dropped_P.tolist()),
+        "learning_groups": nan_mean(learning_P.tolist()),
         "response_tokens_mean": nan_mean([len(completion.token_ids) for completion in completions]),
         "entropy": nan_mean(entropies),
     }
@@ -115,3 +137,9 @@ def update_metrics(minibatches: Sequence[Minibatch], updates: Sequence[Update]) 
         "kept_rows": sum(len(m.batch.advantages_N) for m in minibatches) / sum(m.num_rows for m in minibatches),
         "sampler_gap_max": max(gaps, default=math.nan),
     } | step_diagnostics(later)
+
+
+def _variance(values: Sequence[float]) -> float:
+    """Population variance, NaN for no values."""
+    mean = nan_mean(values)
+    return nan_mean((value - mean) ** 2 for value in values)

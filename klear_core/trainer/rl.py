@@ -13,29 +13,30 @@ from torch import Tensor
 from klear_core.advantages import get_advantage
 from klear_core.batch import TrainBatch
 from klear_core.config import RunConfig
-from klear_core.data.order import shuffled_forever
+from klear_core.data.order import shuffled_forever, usable_only
 from klear_core.errors import DataError, DivergedError
-from klear_core.objectives.diagnostics import update_record
-from klear_core.objectives.policy_loss import policy_loss
 from klear_core.objectives.reductions import step_denominators
 from klear_core.objectives.surrogates import get_surrogate
 from klear_core.records import Problem, RandomKey, Reward, RolloutGroup, SamplingParams
-from klear_core.rewards.boxed import grade
+from klear_core.rewards.grader import Grader
 from klear_core.rollout.engine import Engine
 from klear_core.trainer.checkpoint import TrainState, model_tensors, restore_model
 from klear_core.trainer.collate import collate, tokenize_prompts
+from klear_core.trainer.credit import Credit, assign_credit
+from klear_core.trainer.gradient_noise import GradientNoise, gradient_noise
 from klear_core.trainer.metrics import (
     Clock,
     Minibatch,
     Rollout,
     Update,
-    first_nonfinite,
+    noise_metrics,
     rollout_metrics,
     update_metrics,
 )
 from klear_core.trainer.optim import Optimizer
 from klear_core.trainer.policy import score
 from klear_core.trainer.rollout_state import pack, unpack
+from klear_core.trainer.update import update_policy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,15 +60,22 @@ class RLTrainer:
         model: Any,
         tokenizer: Any,
         engine: Engine,
+        grader: Grader,
         problems: Sequence[Problem],
+        usable: Sequence[bool] | None = None,
         after_rollout: Callable[[], None] = lambda: None,
     ) -> None:
-        """``after_rollout`` is called between collecting and training; ``state`` holds the rollout then."""
+        """``usable`` says of each problem whether it may be trained on.
+
+        ``after_rollout`` is called between collecting and training; ``state`` holds the rollout then.
+        """
         self._config = config
         self._model = model
         self._tokenizer = tokenizer
         self._engine = engine
+        self._grader = grader
         self._problems = problems
+        self._usable = usable or [True] * len(problems)
         self._after_rollout = after_rollout
         self._surrogate = get_surrogate(config.objective.surrogate)
         self._estimate = get_advantage(config.advantage.name)
@@ -125,16 +133,18 @@ class RLTrainer:
             clock.lap("rollout_s")
             self._after_rollout()
             clock.lap("checkpoint_s")
-            rewards = [[grade(c, group.problem.answer) for c in group.completions] for group in groups]
-            advantages_PG = self._advantages(rewards)
+            rewards = self._grade(groups)
+            credit = self._credit(rewards)
             clock.lap("reward_s")
-            batch = collate(groups, advantages_PG, pad_id=self._tokenizer.pad_token_id)
+            batch = collate(groups, credit.advantages_PG, credit.counted_PG, pad_id=self._tokenizer.pad_token_id)
+            noise = self._noise(step, batch)
+            clock.lap("noise_s")
             minibatches = self._score([self._select(batch, rows_N) for rows_N in self._split(batch)])
             clock.lap("score_s")
             self._model.train()
             updates = [self._update(minibatch) for minibatch in minibatches]
-            rollout = Rollout(groups=groups, rewards=rewards, advantages_PG=advantages_PG)
-            metrics = {"step": step} | self._counts(rollout) | rollout_metrics(rollout)
+            rollout = Rollout(groups=groups, rewards=rewards, credit=credit)
+            metrics = {"step": step} | self._counts(rollout) | rollout_metrics(rollout) | noise_metrics(noise)
             metrics |= update_metrics(minibatches, updates) | {"skipped_updates": self._skipped}
             self._done, self._groups = step, None
             clock.lap("update_s")
@@ -144,10 +154,13 @@ class RLTrainer:
                 raise DivergedError(f"at step {step}: {why}")
 
     def _problems_of(self, step: int) -> list[Problem]:
-        """The problems of a step: a function of (seed, step) only."""
+        """The problems of a step: a function of seed, step and what is usable.
+
+        Arms that leave out different problems visit those that they share in one order.
+        """
         size = self._config.rl.problems_per_step
-        order = shuffled_forever(len(self._problems), name=f"problems/{self._config.seed}", start=(step - 1) * size)
-        return [self._problems[index] for index in islice(order, size)]
+        order = usable_only(shuffled_forever(len(self._problems), name=f"problems/{self._config.seed}"), self._usable)
+        return [self._problems[index] for index in islice(order, (step - 1) * size, step * size)]
 
     def _collect(self, step: int) -> list[RolloutGroup]:
         rl = self._config.rl
@@ -166,10 +179,28 @@ class RLTrainer:
             for problem, prompt, completions in zip(problems, prompts, answers, strict=True)
         ]
 
-    def _advantages(self, rewards: Sequence[Sequence[Reward]]) -> Tensor:
-        rewards_PG = torch.tensor([[reward.value for reward in group] for group in rewards])
-        valid_PG = torch.ones_like(rewards_PG, dtype=torch.bool)
-        return self._estimate(rewards_PG, valid_PG, **self._config.advantage.params)
+    def _grade(self, groups: Sequence[RolloutGroup]) -> list[list[Reward]]:
+        """All completions of the step at once, so that programs run side by side."""
+        problems = [group.problem for group in groups for _ in group.completions]
+        rewards = iter(self._grader.grade(problems, [c for group in groups for c in group.completions]))
+        return [list(islice(rewards, len(group.completions))) for group in groups]
+
+    def _credit(self, rewards: Sequence[Sequence[Reward]]) -> Credit:
+        config = self._config
+        return assign_credit(rewards, self._estimate, config.advantage.params, group_filter=config.reward.group_filter)
+
+    def _noise(self, step: int, batch: TrainBatch) -> GradientNoise | None:
+        """Measured at the first step, where all arms of a seed have the same policy, and now and then after it."""
+        every = self._config.rl.gradient_noise_every
+        if not every or (step != 1 and step % every):
+            return None
+        self._model.train()
+        return gradient_noise(
+            batch,
+            self._config.rl.problems_per_step,
+            lambda rows: self._forward(rows, entropy=False).logprobs_NT,
+            list(self._model.parameters()),
+        )
 
     def _split(self, batch: TrainBatch) -> list[Tensor]:
         """Rows of each mini-batch: equal numbers of problems, in the order of the step."""
@@ -182,11 +213,11 @@ class RLTrainer:
         loss = self._config.loss
         whole = batch.rows(rows_N)
         kept_N = whole.advantages_N != 0
-        counted = whole if loss.denominator == "all" else whole.rows(kept_N)
+        counted = whole.rows(whole.counted_N if loss.denominator == "all" else kept_N)
         denominators = step_denominators(
             counted.response_mask_NT.sum(1), counted.group_index_N, num_groups=self._config.rl.problems_per_step
         )
-        part = whole.rows(kept_N) if loss.skip_zero_advantage_rows else whole
+        part = whole.rows(kept_N if loss.skip_zero_advantage_rows else whole.counted_N)
         return Minibatch(batch=part, entropy_NT=None, denominators=denominators, num_rows=len(rows_N))
 
     def _score(self, minibatches: Sequence[Minibatch]) -> list[Minibatch]:
@@ -221,53 +252,9 @@ class RLTrainer:
         )
 
     def _update(self, minibatch: Minibatch) -> Update:
-        """One optimizer step on one mini-batch; one without rows left still steps, moved by AdamW's momentum."""
-        part = minibatch.batch
-        self._optimizer.zero_grad()
-        if not len(part.advantages_N):
-            info = self._optimizer.step(self._optimizer.clip())
-            return Update(info=info, loss=0.0, record=None, sampler_gap=math.nan, nonfinite="")
-        params: Mapping[str, Any] = self._config.objective.params
-        entropy_NT = minibatch.entropy_NT
-        scores = self._forward(part, entropy=entropy_NT is None)
-        logprobs_NT = scores.logprobs_NT
-        if entropy_NT is None:
-            part = dataclasses.replace(part, old_logprobs_NT=logprobs_NT.detach())
-            entropy_NT = scores.entropy_NT
-            assert entropy_NT is not None
-        output = policy_loss(
-            logprobs_NT,
-            part.old_logprobs_NT,
-            part.advantages_N,
-            part.response_mask_NT,
-            surrogate=self._surrogate,
-            params=params,
-            reduction=self._config.loss.reduction,
-            denominators=minibatch.denominators,
-            group_index_N=part.group_index_N,
-            max_tokens=self._config.rl.max_response_tokens,
-        )
-        torch.autograd.backward(output.total)
-        record = update_record(
-            logprobs_NT.detach(),
-            part.old_logprobs_NT,
-            part.advantages_N,
-            part.response_mask_NT,
-            entropy_NT,
-            surrogate=self._surrogate,
-            params=params,
-        )
-        gap_NT = (part.old_logprobs_NT - part.sampler_logprobs_NT).abs()
-        loss, norm = float(output.total.detach()), self._optimizer.clip()
-        nonfinite = first_nonfinite(loss=loss, ratio=record.ratios_K, grad_norm=norm, advantage=part.advantages_N)
-        self._skipped += bool(nonfinite)
-        return Update(
-            info=self._optimizer.step(norm, skip=bool(nonfinite)),
-            loss=loss,
-            record=record,
-            sampler_gap=float(gap_NT[part.response_mask_NT].max()),
-            nonfinite=nonfinite,
-        )
+        update = update_policy(minibatch, self._config, self._surrogate, self._optimizer, self._forward)
+        self._skipped += bool(update.nonfinite)
+        return update
 
     def _counts(self, rollout: Rollout) -> dict[str, Any]:
         """Where the run stands after the step."""

@@ -15,11 +15,13 @@ INTERNAL = {
     "klear_core.records": set(),
     "klear_core.errors": set(),
     "klear_core.batch": set(),
-    "klear_core.runs.schema": set(),
+    "klear_core.runs.fields": set(),
+    "klear_core.runs.schema": {"runs.fields"},
+    "klear_core.reward_config": set(),
     "klear_core.params": {"errors"},
     "klear_core.settings": {"errors"},
     "klear_core.limits": {"errors", "settings"},
-    "klear_core.config": {"errors", "limits", "settings"},
+    "klear_core.config": {"errors", "limits", "reward_config", "settings"},
     "klear_core.objectives": {"batch", "errors", "params"},
     "klear_core.advantages": {"batch", "errors", "params"},
     "klear_core.rewards": {"records", "errors"},
@@ -35,7 +37,9 @@ INTERNAL = {
     "reports": {"runs", "errors"},
     "sweeps": set(),
 }
-STDLIB_ONLY = ("records", "errors", "runs.schema", "params", "settings", "limits", "config")
+STDLIB_ONLY = (
+    *("records", "errors", "runs.fields", "runs.schema", "params", "settings", "limits", "reward_config", "config"),
+)
 TORCH_ONLY = ("objectives", "advantages", "batch")
 # Room -> all that it may import from outside the standard library; rooms that are not named are free but for BANNED.
 EXTERNAL: dict[str, set[str]] = {

@@ -41,7 +41,7 @@ class Graded(NativeEngine):
 
 
 @pytest.fixture
-def make_trainer(make_config, model, tokenizer, chains):
+def make_trainer(make_config, model, tokenizer, grader, chains):
     weights = copy.deepcopy(model)
     config = make_config(
         *("rl.problems_per_step=8", "rl.completions_per_problem=4", "task.train_problems=24"),
@@ -53,7 +53,13 @@ def make_trainer(make_config, model, tokenizer, chains):
         engine = Graded(fresh, tokenizer)
         engine.problems = chains
         return RLTrainer(
-            config, model=fresh, tokenizer=tokenizer, engine=engine, problems=chains, after_rollout=after_rollout
+            config,
+            model=fresh,
+            tokenizer=tokenizer,
+            engine=engine,
+            grader=grader,
+            problems=chains,
+            after_rollout=after_rollout,
         )
 
     return make

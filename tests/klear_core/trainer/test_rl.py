@@ -35,7 +35,7 @@ class HalfRightEngine(NativeEngine):
 
 
 @pytest.fixture
-def trainer_for(make_config, model, tokenizer, chains):
+def trainer_for(make_config, model, tokenizer, grader, chains):
     weights = copy.deepcopy(model.state_dict())
 
     def make(*overrides, engine=HalfRightEngine):
@@ -51,7 +51,7 @@ def trainer_for(make_config, model, tokenizer, chains):
         )
         sampler = engine(model, tokenizer)
         sampler.problems = chains
-        return RLTrainer(config, model=model, tokenizer=tokenizer, engine=sampler, problems=chains)
+        return RLTrainer(config, model=model, tokenizer=tokenizer, engine=sampler, grader=grader, problems=chains)
 
     return make
 
@@ -69,15 +69,15 @@ def largest_difference(first, second):
 @pytest.mark.parametrize("objective", ARMS)
 def test_the_first_update_is_on_policy_to_the_last_bit(trainer_for, objective, monkeypatch):
     records = []
-    from klear_core.trainer import rl
+    from klear_core.trainer import update
 
-    original = rl.update_record
+    original = update.update_record
 
     def spy(*args, **kwargs):
         records.append(original(*args, **kwargs))
         return records[-1]
 
-    monkeypatch.setattr(rl, "update_record", spy)
+    monkeypatch.setattr(update, "update_record", spy)
     weights_after(trainer_for(f"objective={objective}", "rl.updates_per_rollout=4"))
     assert (records[0].ratios_K == 1).all()
     assert any((record.ratios_K != 1).any() for record in records[1:])

@@ -1,0 +1,47 @@
+"""The grader that a config asks for, with the sandbox and the verifiers behind it."""
+
+import dataclasses
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from klear_core.config import RunConfig
+from klear_core.data.tasks import get_task
+from klear_core.records import Verdict
+from klear_core.rewards.code import CodeJudge
+from klear_core.rewards.grader import Grader, Scoring, exact
+from klear_core.rewards.sandbox.limits import Limits
+from klear_core.rewards.sandbox.pool import Sandbox
+
+
+def has_tests(config: RunConfig) -> bool:
+    """Whether the task's problems are decided by running programs."""
+    return get_task(config.task).problems("train", 1)[0].tests is not None
+
+
+def open_sandbox(config: RunConfig) -> Sandbox:
+    """The sandbox of a config, with the share of the processors that one of its runs has.
+
+    ConfigError when programs cannot be isolated on this machine.
+    """
+    settings = config.sandbox
+    names = [field.name for field in dataclasses.fields(Limits)]
+    cores = os.cpu_count() or 1
+    return Sandbox(
+        Limits(**{name: getattr(settings, name) for name in names}),
+        backend=settings.backend,
+        allow_unisolated=settings.allow_unisolated,
+        slots=max(1, cores // (config.launch.slots or cores)),
+    )
+
+
+@contextmanager
+def open_grader(config: RunConfig) -> Iterator[Grader]:
+    """A grader for the config's problems; what it started ends with the block."""
+    scores = dataclasses.asdict(config.reward.scores)
+    scoring = Scoring(scores={Verdict[name.upper()]: value for name, value in scores.items()}, soft=config.reward.soft)
+    with ExitStack() as stack:
+        code = None
+        if has_tests(config):
+            code = CodeJudge(stack.enter_context(open_sandbox(config)))
+        yield Grader(scoring, code=code, answers=exact)

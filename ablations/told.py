@@ -1,0 +1,42 @@
+"""What an arm is, in a line that a report can print."""
+
+from klear_core.config import ObjectiveConfig, RunConfig
+from klear_core.reward_config import CodeFilterConfig, RewardConfig
+from klear_core.settings import look_up, to_plain
+
+
+def treatment_told(config: RunConfig) -> str:
+    """What the compared part of a config is, with every parameter."""
+    compared = config.sweep.compare.split(".")[0]
+    part = getattr(config, compared)
+    match part:
+        case ObjectiveConfig():
+            params = _listed(part.params)
+            return f"{part.note} ({part.surrogate}: {params})" if params else part.note
+        case RewardConfig():
+            return f"{part.note} ({_listed(to_plain(part.scores))})"
+        case CodeFilterConfig():
+            return _filter_told(part)
+    return f"{config.sweep.compare} = {show(look_up(config, config.sweep.compare))}"
+
+
+def show(value: object) -> str:
+    """A setting's value as a person reads it."""
+    if value is None:
+        return "off"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _listed(values: dict[str, object]) -> str:
+    return ", ".join(f"{name} {show(value)}" for name, value in values.items())
+
+
+def _filter_told(settings: CodeFilterConfig) -> str:
+    if settings.rule == "off":
+        return "all training problems"
+    if settings.rule == "oracle":
+        return "without the problems whose tests have planted flaws"
+    return (
+        f"without the problems of which less than {show(settings.min_pass_rate)} of {settings.completions} solutions "
+        f"by a reference solver of mean accuracy {show(settings.accuracy)} pass all tests"
+    )
