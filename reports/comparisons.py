@@ -33,6 +33,35 @@ SPECS = {
         ),
         about_clipping=True,
     ),
+    "reward": ComparisonSpec(
+        question=(
+            "Does a reward in proportion to the tests that a program passes train better than all or nothing, and what "
+            "does the released code's group filter cost, which throws away groups without both right and wrong "
+            "completions (Figure 3 of arXiv 2508.07629)?"
+        ),
+        scope=(
+            "Mechanism check, not a reproduction: a model of about 100 thousand parameters writes functions of a few "
+            "lines. The published comparison is an 8B model on competition problems.",
+            "All arms share one learning rate. grpo advantages do not change when a reward is scaled or shifted, so p "
+            "and 2p - 1 are one arm; klear_released differs from soft_acc in what a wrong form earns only.",
+        ),
+        mechanism="Where tokens left the reference band, and what the loss did with them.",
+        about_clipping=False,
+    ),
+    "code_filter": ComparisonSpec(
+        question=(
+            "Does it help to drop prompts whose tests are flawed, as a reference solver finds them, and how good must "
+            "that solver be (Figure 4 of arXiv 2508.07629)?"
+        ),
+        scope=(
+            "Mechanism check, not a reproduction: the flaws are planted, so what a filter finds is known exactly; the "
+            "model has about 100 thousand parameters.",
+            "The reference solver knows the true function and no tests: it stands for the model that the paper samples "
+            "its 16 completions from, not for the policy.",
+        ),
+        mechanism="Where tokens left the reference band, and what the loss did with them.",
+        about_clipping=False,
+    ),
 }
 
 GENERIC = ComparisonSpec(
