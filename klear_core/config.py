@@ -161,7 +161,9 @@ class LaunchConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ScaleConfig:
-    """Size of a sweep. ``seeds``, ``code_seeds`` (of the sweeps that run programs) and ``updates_per_rollout`` are Hydra sweep lists that sweep files refer to."""
+    """Size of a sweep. ``seeds``, ``code_seeds`` (of the sweeps that run programs) and
+    ``updates_per_rollout`` are Hydra sweep lists that sweep files refer to.
+    """
 
     name: str
     seeds: str

@@ -33,6 +33,20 @@ class Versus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Contrast:
+    """Two arms of a question that a sweep declared beside its baseline."""
+
+    point: str
+    question: str
+    treatment: str
+    against: str
+    comparison: Comparison
+    adjusted_p: float  # Holm over all contrasts of the sweep
+    verdict: str
+    seeds: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
     """One arm at one operating point under the primary metric."""
 
@@ -56,6 +70,7 @@ class Analysis:
     ask: Ask
     cells: dict[tuple[str, str], Cell]
     versus: list[Versus]  # under the declared primary metric
+    contrasts: list[Contrast]  # under the primary metric
     by_decoding: dict[str, list[Versus]]  # the same comparison under every decoding that was evaluated
     metrics: dict[str, str]  # decoding -> metric, as greedy decoding has one sample
     unranked: dict[str, str]  # operating point -> why its objectives are not ranked
@@ -77,6 +92,7 @@ def analyse(data: SweepData) -> Analysis:
         ask=ask,
         cells={(p, t): _cell(data, ask, told, p, t) for p in points for t in treatments},
         versus=by_decoding[ask.decoding],
+        contrasts=_contrasts(data, told),
         by_decoding=by_decoding,
         metrics={decoding: other.metric for decoding, other in asks.items()},
         unranked=unranked,
@@ -164,6 +180,30 @@ def _paired(
     )
     rng = np.random.default_rng(_BOOTSTRAP_SEED)
     return compare(differences_RQ.mean(axis=1)), two_way_interval(differences_RQ, rng=rng), seeds
+
+
+def _contrasts(data: SweepData, told: Mapping[str, RunScore]) -> list[Contrast]:
+    """The declared contrasts of which both arms were planned; Holm over them alone."""
+    found = []
+    for point in data.plan.points:
+        for treatment, against, question in spec_for(data.plan.sweep).contrasts:
+            if data.at(point, treatment) and data.at(point, against):
+                comparison, _, seeds = _paired(data, told, point, treatment, against)
+                found.append((point, treatment, against, question, comparison, len(seeds)))
+    adjusted = holm([comparison.p for *_, comparison, _ in found])
+    return [
+        Contrast(
+            point=point,
+            question=question,
+            treatment=treatment,
+            against=against,
+            comparison=comparison,
+            adjusted_p=p,
+            verdict=verdict(comparison.difference.value, p),
+            seeds=seeds,
+        )
+        for (point, treatment, against, question, comparison, seeds), p in zip(found, adjusted, strict=True)
+    ]
 
 
 def _why_unranked(data: SweepData, point: str) -> str:

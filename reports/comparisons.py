@@ -12,6 +12,8 @@ class ComparisonSpec:
     scope: tuple[str, ...]  # what the result is and is not, one sentence each
     mechanism: str  # what the mechanism section is about
     about_clipping: bool  # the arms differ in what clipping does, so too few clipped tokens mean no ranking
+    contrasts: tuple[tuple[str, str, str], ...] = ()  # arm, the arm it is held against, the question that this answers
+    same_problems: bool = True  # whether all arms of a seed are to meet the same problems
 
 
 SPECS = {
@@ -47,6 +49,13 @@ SPECS = {
         ),
         mechanism="Where tokens left the reference band, and what the loss did with them.",
         about_clipping=False,
+        contrasts=(
+            ("soft", "hard", "soft or hard, every group used"),
+            ("soft_acc", "hard_acc", "soft or hard, groups filtered by acc"),
+            ("soft_acc", "soft", "what the acc filter costs under the soft reward"),
+            ("hard_acc", "hard", "what the acc filter does under the hard reward (denominators only)"),
+            ("klear_released", "soft_acc", "what the released scores of wrong forms change"),
+        ),
     ),
     "code_filter": ComparisonSpec(
         question=(
@@ -61,6 +70,12 @@ SPECS = {
         ),
         mechanism="Where tokens left the reference band, and what the loss did with them.",
         about_clipping=False,
+        contrasts=(
+            ("reference_90", "off", "does a filter by a good solver help"),
+            ("reference_60", "reference_90", "does a worse solver make the filter worse"),
+            ("reference_90", "oracle", "what a good solver's filter lacks to a perfect one"),
+        ),
+        same_problems=False,
     ),
 }
 

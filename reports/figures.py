@@ -13,6 +13,7 @@ from matplotlib.ticker import EngFormatter
 
 from klear_core.runs.schema import CORNERS, REFERENCE_BAND
 from reports.analysis import Analysis
+from reports.comparisons import spec_for
 from reports.load import RunData, SweepData
 from reports.training_tables import step_means
 
@@ -35,6 +36,7 @@ def write_figures(data: SweepData, analysis: Analysis, folder: Path) -> list[str
     makers: dict[str, Callable[[SweepData, Analysis], Figure | None]] = {
         "results.png": results_figure,
         "curves.png": curves_figure,
+        "signal.png": signal_figure,
         "cost_curves.png": cost_curves_figure,
         "corners.png": corners_figure,
         "weights.png": weights_figure,
@@ -100,15 +102,29 @@ def curves_figure(data: SweepData, analysis: Analysis) -> Figure | None:
     return _curve_grid(data, rows, "step", "rollout step")
 
 
+def signal_figure(data: SweepData, analysis: Analysis) -> Figure | None:
+    """What the reward gives to learn from, for the sweeps that ask: groups, tests passed, the gradient's noise."""
+    if not spec_for(data.plan.sweep).contrasts:
+        return None
+    rows = [("groups with a signal (%)", _field("learning_groups", 100))]
+    if any(run.steps["pass_rate_mean"].notna().any() for run in data.runs if len(run.steps)):
+        rows.append(("tests passed (%)", _field("pass_rate_mean", 100)))
+    if any(run.steps["gradient_variance"].notna().any() for run in data.runs if len(run.steps)):
+        rows.append(("gradient variance", _field("gradient_variance")))
+    return _curve_grid(data, rows, "step", "rollout step")
+
+
 def cost_curves_figure(data: SweepData, analysis: Analysis) -> Figure | None:
     """Accuracy and reward against tokens, updates and seconds: steps alone hide what they cost."""
     if all(run.steps.empty for run in data.runs):
         return None
     points = list(data.plan.points)
     reward = _field("reward_mean")
-    rows = [(_validation(data), "tokens", _validation_name(data), "response tokens sampled")]
-    rows += [(reward, "tokens", "training reward", "response tokens sampled")]
-    rows += [(reward, "updates", "training reward", "optimizer updates")]
+    rows = [
+        (_validation(data), "tokens", _validation_name(data), "response tokens sampled"),
+        (reward, "tokens", "training reward", "response tokens sampled"),
+        (reward, "updates", "training reward", "optimizer updates"),
+    ]
     if any(len(run.timings) for run in data.runs):
         rows += [(reward, "seconds", "training reward", "training seconds, without evaluation")]
     figure, axes = _panels(data, width=4.2, height=2.5 * len(rows), rows=len(rows), sharex=False)

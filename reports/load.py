@@ -16,7 +16,7 @@ from klear_core.runs.log import read_log
 from reports.stats import collapsed
 
 # The columns that statistics need; the texts of a large sweep would fill the memory.
-_EVALUATED = ("step", "split", "decoding", "question", "sample", "correct", "response_tokens")
+_EVALUATED = ("step", "split", "decoding", "question", "sample", "correct", "verdict", "response_tokens")
 _SHOWN = 5
 _ADVICE = "run the sweep's command again, which writes it anew"
 
@@ -31,6 +31,7 @@ class RunData:
     steps: pd.DataFrame
     timings: pd.DataFrame
     evaluations: pd.DataFrame
+    filter: list[dict[str, Any]]  # training problems kept and dropped, [] where nothing was recorded
     collapse: str  # why it counts as collapsed, "" when it does not
     expected_id: str = ""  # run_id that the folder must hold, "" where the folder's name is the key
     expected_steps: int | None = None  # rows that a done run has left, None where the plan does not say
@@ -138,6 +139,7 @@ def _load_run(planned: schema.PlannedRun, folder: Path, sft_tokens: float) -> Ru
         steps=steps,
         timings=_read_rows(folder / schema.TIMINGS_FILE, schema.TIMING_FIELDS),
         evaluations=_read_evaluations(folder),
+        filter=store.read_filter(folder),
         collapse=reason,
     )
 
@@ -149,7 +151,7 @@ def _read_evaluations(folder: Path) -> pd.DataFrame:
     absent = [name for name in _EVALUATED if name not in table.column_names]
     if absent:
         raise RunStoreError(f"{folder / schema.EVAL_FILE} lacks the columns {', '.join(absent)}; move {folder} away")
-    frame: pd.DataFrame = table.select([*_EVALUATED]).to_pandas(categories=["split", "decoding"])
+    frame: pd.DataFrame = table.select([*_EVALUATED]).to_pandas(categories=["split", "decoding", "verdict"])
     return frame
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pandas as pd
 
 from klear_core.runs.schema import Manifest
+from reports.comparisons import spec_for
 from reports.load import SweepData
 from reports.markdown import DASH, Table
 
@@ -28,6 +29,7 @@ def provenance_table(data: SweepData) -> Table:
         ("data hash", _agree(manifests, lambda m: m.data_hash[:16])),
         ("versions", _agree(manifests, lambda m: ", ".join(f"{k} {v}" for k, v in m.provenance.versions.items()))),
         ("machine", _agree(manifests, lambda m: ", ".join(m.provenance.machine.values()))),
+        ("grading", _agree(manifests, lambda m: m.grading or DASH)),
         ("problem order", _pairing(data)),
         ("threads a run", _agree(manifests, lambda m: str(m.provenance.threads))),
         ("runs", f"{sum(not run.problem for run in data.runs)} done of {len(data.runs)} planned"),
@@ -74,7 +76,11 @@ def _pairing(data: SweepData) -> str:
                     break
     if all(run.steps.empty for run in data.runs):
         return DASH
-    return f"RUNS DISAGREE: {'; '.join(parted)}" if parted else "the same for all arms of a seed, at every step"
+    if not parted:
+        return "the same for all arms of a seed, at every step"
+    if not spec_for(data.plan.sweep).same_problems:
+        return "arms leave out different problems, which is what is compared; those that they share come in one order"
+    return f"RUNS DISAGREE: {'; '.join(parted)}"
 
 
 def _agree(manifests: list[Manifest], read: Callable[[Manifest], str]) -> str:

@@ -14,12 +14,14 @@ from reports.figures import write_figures
 from reports.load import SweepData
 from reports.markdown import Table, escape, number
 from reports.provenance import fixed_table, provenance_table
+from reports.reward_tables import contrast_table, filter_table, noise_table, reward_table
 from reports.tables import decoding_table, result_table, verdict_table
 from reports.training_tables import corner_table, cost_table, speed_table, training_table
 
 _CAPTIONS = {
     "results.png": "Every dot is a seed, grey lines join the arms of a seed; beside them mean and 95 % t interval.",
     "curves.png": "Mean over seeds, shaded their range; from the step at which a run stopped, over those that went on.",
+    "signal.png": "Share of problems with an advantage that is not 0, tests passed, and the variance of the gradient.",
     "cost_curves.png": "Validation accuracy and training reward against what they cost.",
     "corners.png": "Where tokens with an advantage left the reference band, and the share of the gradient from there.",
     "weights.png": "The gradient weight of each objective; shaded the reference band. Curves are shifted a hair apart.",
@@ -53,6 +55,8 @@ def _write_into(folder: Path, data: SweepData, analysis: Analysis) -> None:
             writer.opening(),
             *[writer.point(point) for point in data.plan.points],
             writer.decodings(),
+            writer.rewards(),
+            writer.filtered(),
             writer.mechanism(),
             writer.training(),
             writer.failures(),
@@ -86,7 +90,7 @@ class _Writer:
             f"at step {primary.step}; baseline {plan.baseline or 'none'}. "
             + (f"Floor: {number(plan.floor)}, {escape(plan.floor_note)}." if plan.floor is not None else "")
         )
-        lines += ["", self._figure("results.png"), "| arm | objective |", "| --- | --- |"]
+        lines += ["", self._figure("results.png"), "| arm | what it is |", "| --- | --- |"]
         lines += [f"| {escape(name)} | {escape(text)} |" for name, text in plan.treatments.items()]
         return "\n".join(lines) + "\n"
 
@@ -125,6 +129,24 @@ class _Writer:
             ]
             lines.append(self._table(decoding_table(self._analysis, point)))
         return "\n".join(lines) + "\n"
+
+    def rewards(self) -> str:
+        """What the reward gave, where its spread or the gradient's noise is what the sweep is about."""
+        if not self._spec.contrasts:
+            return ""
+        lines = ["## What the reward gave", "", *self._per_point(reward_table), self._figure("signal.png")]
+        noise = self._per_point(noise_table)
+        lines += ["## How noisy the gradient was", "", *noise] if noise else []
+        contrasts = self._per_point(lambda _, point: contrast_table(self._analysis.contrasts, point))
+        lines += ["## Questions between two arms", "", *contrasts] if contrasts else []
+        return "\n".join(lines) + "\n"
+
+    def filtered(self) -> str:
+        """What filters dropped; nothing where no arm has one."""
+        dropped = any(row["dropped"] for run in self._data.runs for row in run.filter)
+        if not dropped:
+            return ""
+        return "\n".join(["## What the filter dropped", "", self._table(filter_table(self._data))]) + "\n"
 
     def mechanism(self) -> str:
         """What clipping did."""

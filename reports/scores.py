@@ -87,9 +87,12 @@ def under(data: SweepData, ask: Ask, decoding: str) -> Ask:
 def score(run: RunData, ask: Ask) -> RunScore:
     """The run's answer; every reason for not counting it is a sentence that a report can print."""
     rows = _rows(run, ask)
-    questions, counts, hits = _tally(rows)
+    questions, counts, _ = _tally(rows)
     missing = len(ask.questions.difference(questions.tolist()))
     samples = int(counts.min()) if len(counts) else 0
+    # A response whose grading failed is not a wrong one: its question is judged by the others.
+    judged, counts, hits = _tally(rows[rows["verdict"] != "GRADER_ERROR"])
+    unjudged = len(questions) - len(judged)
     reason = ""
     if run.problem:
         reason = run.problem
@@ -99,6 +102,10 @@ def score(run: RunData, ask: Ask) -> RunScore:
         reason = f"answers only {len(ask.questions) - missing} of {len(ask.questions)} questions"
     elif samples < ask.k:
         reason = f"{samples} samples a question, {ask.metric} needs {ask.k}"
+    elif unjudged:
+        reason = f"of {unjudged} questions no response could be graded"
+    elif ask.kind == "pass" and int(counts.min()) < ask.k:
+        reason = f"{int(counts.min())} graded samples a question, {ask.metric} needs {ask.k}"
     if reason:
         return RunScore(by_question=pd.Series(dtype=float), samples=samples, reason=reason)
     # Samples are averaged before anything else: within a seed and question they are not independent observations.

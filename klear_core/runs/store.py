@@ -134,6 +134,26 @@ def read_status(run_folder: Path) -> schema.Status | None:
     return status
 
 
+def read_filter(folder: Path) -> list[dict[str, Any]]:
+    """Training problems kept and dropped, by difficulty and planted flaw; [] where the run has not come to that.
+
+    RunStoreError when the file is not what a run writes.
+    """
+    path = folder / schema.FILTER_FILE
+    if not path.is_file():
+        return []
+    kinds = {"difficulty": int, "flawed": bool, "kept": int, "dropped": int}
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunStoreError(f"{path} cannot be read: {error}; move {folder} away") from None
+    if not isinstance(rows, list) or not all(
+        isinstance(row, dict) and {name: type(value) for name, value in row.items()} == kinds for row in rows
+    ):
+        raise RunStoreError(f"{path} does not list problems kept and dropped; move {folder} away")
+    return rows
+
+
 def read_evaluations(run_folder: Path) -> pa.Table:
     """Evaluation rows of a run: the table of a done run, else its records so far; no rows when there is neither."""
     if (run_folder / schema.EVAL_FILE).is_file():

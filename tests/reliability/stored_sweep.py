@@ -64,6 +64,7 @@ def _manifest(job: Any) -> Any:
         config_hash=job.config_hash,
         data_hash="d",
         sft=job.sft,
+        grading="exact answers",
         provenance=provenance.collect_provenance(source=job.source, command="c", threads=1),
     )
 

@@ -46,6 +46,7 @@ def _manifest(planned: schema.PlannedRun, **changes: Any) -> schema.Manifest:
         "config_hash": "h",
         "data_hash": "d" * 64,
         "sft": planned.sft,
+        "grading": "exact answers",
         "provenance": _provenance(),
     }
     return schema.Manifest(**(values | changes))

@@ -136,6 +136,7 @@ def _manifest(config, run_id, sft):
         config_hash=config.config_hash,
         data_hash="d" * 64,
         sft=SFT_KEY,
+        grading="exact answers",
         provenance=schema.Provenance(
             commit="c0ffee",
             dirty=True,
