@@ -20,6 +20,7 @@ from reports.training_tables import step_means
 # Okabe and Ito's palette: told apart by readers with any colour vision.
 _PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 _MARKERS = "osD^vPX*"
+_SIGNALS = ("groups with a signal", "tests passed", "gradient variance")
 _STYLE = {
     "font.size": 10,
     "axes.spines.top": False,
@@ -104,14 +105,10 @@ def curves_figure(data: SweepData, analysis: Analysis) -> Figure | None:
 
 def signal_figure(data: SweepData, analysis: Analysis) -> Figure | None:
     """What the reward gives to learn from, for the sweeps that ask: groups, tests passed, the gradient's noise."""
-    if not spec_for(data.plan.sweep).contrasts:
-        return None
-    rows = [("groups with a signal (%)", _field("learning_groups", 100))]
-    if any(run.steps["pass_rate_mean"].notna().any() for run in data.runs if len(run.steps)):
-        rows.append(("tests passed (%)", _field("pass_rate_mean", 100)))
-    if any(run.steps["gradient_variance"].notna().any() for run in data.runs if len(run.steps)):
-        rows.append(("gradient variance", _field("gradient_variance")))
-    return _curve_grid(data, rows, "step", "rollout step")
+    names = dict(zip(_SIGNALS, ("learning_groups", "pass_rate_mean", "gradient_variance"), strict=True))
+    steps = [run.steps for run in data.runs if len(run.steps)] if spec_for(data.plan.sweep).contrasts else []
+    rows = [(name, _field(field)) for name, field in names.items() if any(s[field].notna().any() for s in steps)]
+    return _curve_grid(data, rows, "step", "rollout step") if rows else None
 
 
 def cost_curves_figure(data: SweepData, analysis: Analysis) -> Figure | None:
@@ -120,11 +117,9 @@ def cost_curves_figure(data: SweepData, analysis: Analysis) -> Figure | None:
         return None
     points = list(data.plan.points)
     reward = _field("reward_mean")
-    rows = [
-        (_validation(data), "tokens", _validation_name(data), "response tokens sampled"),
-        (reward, "tokens", "training reward", "response tokens sampled"),
-        (reward, "updates", "training reward", "optimizer updates"),
-    ]
+    rows = [(_validation(data), "tokens", _validation_name(data), "response tokens sampled")]
+    rows += [(reward, "tokens", "training reward", "response tokens sampled")]
+    rows += [(reward, "updates", "training reward", "optimizer updates")]
     if any(len(run.timings) for run in data.runs):
         rows += [(reward, "seconds", "training reward", "training seconds, without evaluation")]
     figure, axes = _panels(data, width=4.2, height=2.5 * len(rows), rows=len(rows), sharex=False)

@@ -98,8 +98,8 @@ def noise_table(data: SweepData, point: str) -> Table:
     notes = [
         "Variance: sum over problems of |g_p - g|^2 / (P - 1), the trace of the covariance of one problem's policy "
         "gradient, on policy (r = 1) and before any update, so no objective has a part in it; problems without a "
-        "signal count with g_p = 0. At step 1 every arm of a seed has the same weights and the same completions: only the "
-        "grades differ. The ratio is a geometric mean over seeds with its 95 % t interval on the logarithm.",
+        "signal count with g_p = 0. At step 1 every arm of a seed has the same weights and the same completions: only "
+        "the grades differ. The ratio is a geometric mean over seeds with its 95 % t interval on the logarithm.",
         "Noise share: variance / P, over that plus the unbiased squared norm of the true gradient: 1 is all noise. It "
         "does not depend on the scale of the advantages.",
     ]

@@ -46,7 +46,8 @@ from ablations.run import compose  # noqa: E402
 from ablations.stages import supervised_examples  # noqa: E402
 from klear_core.data.order import shuffled_forever  # noqa: E402
 from klear_core.data.tokenizer import build_tokenizer  # noqa: E402
-from klear_core.records import Completion, FinishReason  # noqa: E402
+from klear_core.records import Completion, FinishReason, Problem, Verdict  # noqa: E402
+from klear_core.rewards.grader import Grader, Scoring  # noqa: E402
 from klear_core.rollout.native import NativeEngine  # noqa: E402
 from klear_core.trainer.model_folder import load_model, save_model  # noqa: E402
 from klear_core.trainer.policy import build_model  # noqa: E402
@@ -54,6 +55,7 @@ from klear_core.trainer.rl import RLTrainer  # noqa: E402
 from klear_core.trainer.sft import SFTTrainer  # noqa: E402
 
 WARM_UP = 2
+GRADER = Grader(Scoring(scores={verdict: float(verdict is Verdict.CORRECT) for verdict in Verdict}, soft=False))
 PHASES = ("rollout_s", "reward_s", "score_s", "update_s")
 
 
@@ -85,12 +87,6 @@ def train_checkpoint(folder: Path) -> Path:
     return folder
 
 
-def grader_of(config) -> Grader:
-    """The grader of chains, which has nothing to close."""
-    with open_grader(config) as grader:
-        return grader
-
-
 class Ours:
     """Our trainer, one timed step at a time."""
 
@@ -99,9 +95,8 @@ class Ours:
         self.model, tokenizer = load_model(checkpoint)
         engine = NativeEngine(self.model, tokenizer)
         problems = load_problems(config, "train")
-        trainer = RLTrainer(
-            config, model=self.model, tokenizer=tokenizer, engine=engine, grader=grader_of(config), problems=problems
-        )
+        graded = {"grader": GRADER, "problems": problems}
+        trainer = RLTrainer(config, model=self.model, tokenizer=tokenizer, engine=engine, **graded)
         self._steps = trainer.steps()
         self.seconds: list[float] = []
         self.results = []
@@ -146,24 +141,19 @@ class Rewards:
 
     __name__ = "boxed"
 
-    def __init__(self, eos: int, grader: Grader) -> None:
+    def __init__(self, eos: int) -> None:
         self._eos = eos
-        self._grader = grader
         self.means: list[float] = []
         self.tokens: list[int] = []
 
     def __call__(self, prompts, completions, completion_ids, answer, **kwargs) -> list[float]:
         """Rewards of a generation batch."""
-        problems, answers = [], []
+        values = []
         for text, ids, reference in zip(completions, completion_ids, answer, strict=True):
             reason = FinishReason.STOP if ids[-1] == self._eos else FinishReason.LENGTH
-            answers.append(
-                Completion(token_ids=tuple(ids), logprobs=(), entropies=None, text=text, finish_reason=reason)
-            )
-            problems.append(
-                Problem(problem_id="", domain="", prompt="", answer=reference, source="chains", difficulty=0)
-            )
-        values = [reward.value for reward in self._grader.grade(problems, answers)]
+            given = Completion(token_ids=tuple(ids), logprobs=(), entropies=None, text=text, finish_reason=reason)
+            problem = Problem(problem_id="", domain="", prompt="", answer=reference, source="chains", difficulty=0)
+            values += [reward.value for reward in GRADER.grade([problem], [given])]
         self.means.append(statistics.fmean(values))
         self.tokens.append(sum(map(len, completion_ids)))
         return values
@@ -174,7 +164,7 @@ def trl_trainer(checkpoint: Path, folder: str, callback: Alternate):
     config = settings(True)
     rl = config.rl
     model, tokenizer = load_model(checkpoint)
-    rewards = Rewards(tokenizer.eos_token_id, grader_of(config))
+    rewards = Rewards(tokenizer.eos_token_id)
     rows = rl.problems_per_step * rl.completions_per_problem
     arguments = GRPOConfig(
         output_dir=folder,
