@@ -19,9 +19,9 @@ def judge(gold: str, answer: str, *, max_value_digits: int = 0) -> tuple[Verdict
     elif action == "sleep":
         time.sleep(600)
     elif action == "bomb":
-        hoard = [bytearray(2**20)]
+        hoard = []
         while True:
-            hoard.append(bytearray(2 * len(hoard[-1])))
+            hoard.append(bytearray(2**26))
     elif action == "exit":
         os._exit(0)
     elif action == "crash":
