@@ -6,6 +6,7 @@ r"""Judges answers to maths problems: boxes, limits and memory here, mathematics
 What counts as equal is written in ``math_policy``.  No text of a model can raise here, hang here or end this process.
 """
 
+import functools
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -136,21 +137,13 @@ class MathVerifier:
 
     def _without_looking(self, gold: str, answer: str) -> Judgement | None:
         """The judgement of an answer, or by a reference, that no process needs to see."""
-        policy = self._policy
-        if len(gold) > policy.max_answer_chars:
-            return self._refused(Verdict.GRADER_ERROR, answer, f"the reference has {len(gold)} characters")
+        if reason := _limit_passed(gold, self._policy):
+            return self._refused(Verdict.GRADER_ERROR, answer, f"the reference: {reason}")
         if not answer.strip():
             return self._refused(Verdict.NO_ANSWER, "", "")
-        reason = ""
-        if len(answer) > policy.max_answer_chars:
-            reason = f"{len(answer)} characters; allowed: {policy.max_answer_chars}"
-        elif (depth := nesting(answer)) > policy.max_nesting:
-            reason = f"{depth} brackets within each other; allowed: {policy.max_nesting}"
-        elif (height := power_tower(answer)) > policy.max_power_tower:
-            reason = f"a tower of {height} powers; allowed: {policy.max_power_tower}"
-        elif (digits := exponent_digits(answer)) > policy.max_exponent_digits:
-            reason = f"an exponent of {digits} digits; allowed: {policy.max_exponent_digits}"
-        return self._refused(Verdict.UNPARSABLE, answer, reason) if reason else None
+        if reason := _limit_passed(answer, self._policy):
+            return self._refused(Verdict.UNPARSABLE, answer, reason)
+        return None
 
     def _refused(self, verdict: Verdict, answer: str, reason: str) -> Judgement:
         # Cut, as it goes into records.
@@ -196,3 +189,17 @@ class MathVerifier:
                 both_decided=before.both_decided + len(decided),
                 disagreements=before.disagreements + decided.count(False),
             )
+
+
+@functools.lru_cache(maxsize=4096)
+def _limit_passed(text: str, policy: MathPolicy) -> str:
+    """Which limit of looking at a text it passes; "" for none."""
+    if len(text) > policy.max_answer_chars:
+        return f"{len(text)} characters; allowed: {policy.max_answer_chars}"
+    if (depth := nesting(text)) > policy.max_nesting:
+        return f"{depth} brackets within each other; allowed: {policy.max_nesting}"
+    if (height := power_tower(text)) > policy.max_power_tower:
+        return f"a tower of {height} powers; allowed: {policy.max_power_tower}"
+    if (digits := exponent_digits(text)) > policy.max_exponent_digits:
+        return f"an exponent of {digits} digits; allowed: {policy.max_exponent_digits}"
+    return ""

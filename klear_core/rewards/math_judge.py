@@ -17,11 +17,17 @@ def judge(gold: str, answer: str, *, max_value_digits: int) -> tuple[Verdict, st
     unevaluated = {match[0] for match in _UNEVALUATED.finditer(answer)}
     if unevaluated - {match[0] for match in _UNEVALUATED.finditer(gold)}:
         return Verdict.WRONG, "restates the problem instead of its value"
+    comparison = Comparison(max_value_digits)
     try:
-        same = Comparison(max_value_digits).same(gold, answer)
+        same = comparison.same(gold, answer)
     except UnreadableReferenceError:
+        # What can be read by itself need not be readable as what its counterpart is.
+        if comparison.reads(gold):
+            return Verdict.WRONG, ""
         return Verdict.GRADER_ERROR, "the reference is no mathematics that the verifier can read"
     except UnreadableError:
+        if comparison.reads(answer):
+            return Verdict.WRONG, ""
         return Verdict.UNPARSABLE, "no mathematics that the verifier can read"
     except TooBigError:
         return Verdict.UNPARSABLE, f"a value of more than {max_value_digits} digits"

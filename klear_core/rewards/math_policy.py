@@ -63,7 +63,7 @@ STANDARD_POLICY = MathPolicy(
     max_power_tower=3,
     max_value_digits=10_000,
     cpu_limit_s=0.8,
-    deadline_s=3.0,
+    deadline_s=6.0,
     memory_limit_mib=1024,
     cache_entries=65_536,
 )

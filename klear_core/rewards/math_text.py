@@ -14,6 +14,7 @@ _SYMBOLS = {
     **dict.fromkeys("\u00a0\u2009\u202f\u2002\u2003\u3000", " "),
     **{"×": r"\times ", "·": r"\cdot ", "÷": r"\div ", "π": r"\pi ", "∞": r"\infty ", "±": r"\pm ", "°": r"^\circ "},
     **{"≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ", "∪": r"\cup ", "∩": r"\cap ", "∅": r"\emptyset ", "∈": r"\in "},
+    **{"<=": r"\le ", ">=": r"\ge "},
     **{"²": "^{2}", "³": "^{3}", "½": r"\frac{1}{2}", "¼": r"\frac{1}{4}", "¾": r"\frac{3}{4}", "√": r"\sqrt"},
     **{"∫": r"\int ", "∑": r"\sum ", "∏": r"\prod ", "∖": r"\setminus ", "％": r"\%", "ℝ": r"\mathbb{R}"},
 }

@@ -22,6 +22,7 @@ _KEEPS_CASE = {field.name for field in dataclasses.fields(ConversionConfig)} & {
 _CONVERSION = ConversionConfig(**dict.fromkeys(_KEEPS_CASE, False))
 _PARAMETERS = inspect.signature(verify).parameters
 _PRECISION = {name: _DIGITS for name in ("precision", "float_rounding", "numeric_precision") if name in _PARAMETERS}
+Tree = sympy.Basic
 _NO_TIMEOUT_S = 86_400  # the worker's own timer is finer than the library's whole seconds
 
 
@@ -60,6 +61,10 @@ def same_value(gold: sympy.Basic, answer: sympy.Basic) -> bool:
         return True
     if _are_apart(gold, answer):
         return False
+    # The library compares solutions, and finds those of 1 = 2 in those of any equation that has none.
+    are_equations = isinstance(gold, sympy.Eq) and isinstance(answer, sympy.Eq)
+    if are_equations and not (gold.free_symbols and gold.free_symbols == answer.free_symbols):
+        return False
     if isinstance(gold, sympy.Set) != isinstance(answer, sympy.Set):
         gold, answer = _as_set(gold), _as_set(answer)
     return bool(verify(gold, answer, strict=True, timeout_seconds=_NO_TIMEOUT_S, **_PRECISION))
@@ -76,7 +81,7 @@ def _as_set(side: sympy.Basic) -> sympy.Basic:
     """The solutions of a relation in one variable; anything else as it is."""
     # The grammar has an "and" of its own, which keeps the order of what it joins.
     relation = sympy.And(*side.args) if type(side).__name__ == "And" else side
-    if not isinstance(relation, sympy.core.relational.Relational | sympy.logic.boolalg.Boolean):
+    if not isinstance(relation, sympy.core.relational.Relational | sympy.logic.boolalg.BooleanFunction):
         return side
     try:
         return relation.as_set()

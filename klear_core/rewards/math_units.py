@@ -4,7 +4,7 @@ import re
 
 _CURRENCY = re.compile(r"^(-?) ?(\\\$|[$€£¥]|\\(?:pounds|euro)(?![a-zA-Z])) ?(?=[-\d\\(.])")
 _DEGREE = re.compile(r" ?\^ ?(?:\\circ|\{\\circ ?\}) ?(?:\\text\{ ?)?([CF]?)(?:\})?$")
-_BASE = re.compile(r"^(-?[\dA-Fa-f]+)_(?:\{(?:\\text\{)?)?(\d+)\}?\}?$")
+_BASE = re.compile(r"^(-?[\dA-Fa-f]+)_(?:\{(?:\\text\{)?)?(\d{1,2})\}?\}?$")
 _TEXT_UNIT = re.compile(r"((?: ?(?:\\cdot|/) ?|[ ^])?\\text\{[^{}]*\}(?: ?\^ ?(?:\{-?\d\}|-?\d))?)+$")
 _BARE_UNIT = re.compile(r"(?<=[\d}) ])([a-zA-Z]{2,})((?: ?/ ?[a-zA-Z]+)?(?: ?\^ ?(?:\{\d\}|\d))?)$")
 _MODULUS = re.compile(r" ?\(? ?\\p?mod(?![a-zA-Z]) ?\{? ?(\w+) ?\}?\)?$")
@@ -45,7 +45,7 @@ def split_unit(text: str) -> tuple[str, str]:
         rest = counted[3].strip()
         rest = rf"\text{{{rest}" if rest.endswith("}") and "{" not in rest else rest
         text = rf"({counted[1]})\cdot 10^{{{_COUNTING[counted[2]]}}}{rest}"
-    if (based := _BASE.match(text)) is not None:
+    if (based := _BASE.match(text)) is not None and _is_number(based[1].removeprefix("-"), int(based[2])):
         return based[1], f"base {based[2]}"
     if (modulus := _MODULUS.search(text)) is not None:
         return text[: modulus.start()].strip(), f"mod {modulus[1]}"
@@ -58,6 +58,11 @@ def split_unit(text: str) -> tuple[str, str]:
     if (bare := _BARE_UNIT.search(text)) is not None and bare[1] in _BARE:
         return text[: bare.start()].strip(), unit or _name(bare[0])
     return text, unit
+
+
+def _is_number(digits: str, base: int) -> bool:
+    """Whether the digits are some of the base; letters alone are a name with an index."""
+    return any(map(str.isdecimal, digits)) and all(int(digit, 36) < base for digit in digits)
 
 
 def _is_percent(text: str) -> bool:

@@ -19,9 +19,7 @@ def judge(gold: str, answer: str, *, max_value_digits: int = 0) -> tuple[Verdict
     elif action == "sleep":
         time.sleep(600)
     elif action == "bomb":
-        hoard = []
-        while True:
-            hoard.append(bytearray(2**26))
+        bytearray(2**30)
     elif action == "exit":
         os._exit(0)
     elif action == "crash":

@@ -5,6 +5,7 @@ whole responses.
 """
 
 from klear_core.records import Verdict
+from tests.klear_core.rewards.math_set_cases import SETS_AND_INTERVALS
 
 CORRECT, WRONG, UNPARSABLE, NO_ANSWER = Verdict.CORRECT, Verdict.WRONG, Verdict.UNPARSABLE, Verdict.NO_ANSWER
 
@@ -76,6 +77,15 @@ NUMBERS = [
     (r"2^{2024}", r"4^{1012}", CORRECT),
     (r"2^{2024}", r"2^{2023}", WRONG),
     (r"100!", r"100 \cdot 99!", CORRECT),
+    ("12", r"\text{12}", CORRECT),
+    ("12", r"12^{\text{th}}", CORRECT),
+    (r"\sqrt{2}", r"2^\frac12", CORRECT),
+    ("2", r"\lfloor 2.5\rfloor", CORRECT),
+    ("0", "10^{-40}", WRONG),
+    ("1", "0." + "9" * 60, WRONG),
+    (r"\sqrt2", r"\sqrt2 \approx 1.414", CORRECT),
+    (r"\sqrt2", r"\approx 1.414", WRONG),
+    ("7", "= 7", CORRECT),
 ]
 
 PERCENT_AND_UNITS = [
@@ -108,51 +118,14 @@ PERCENT_AND_UNITS = [
     (r"3\text{ hours}", r"3\text{ hour}", CORRECT),
     ("3500000", r"3.5\text{ million}", CORRECT),
     ("3500", r"3.5\text{ million}", WRONG),
+    (r"5\%", "€5", WRONG),
+    (r"50\%", "(1,2)", WRONG),
+    ("5 \\pmod 7", "5", CORRECT),
+    ("5m", r"5\text{ m}", CORRECT),
+    ("12", r"\text{12 cm}", CORRECT),
+    (r"\sin 30^\circ", r"\frac12", CORRECT),
+    (r"\frac12", r"\sin 60^\circ", WRONG),
     (r"2\text{ million dollars}", r"\$2{,}000{,}000", CORRECT),
-]
-
-SETS_AND_INTERVALS = [
-    (r"\{1,2,3\}", r"\{3,2,1\}", CORRECT),
-    (r"\{1,2,3\}", r"\{1,2\}", WRONG),
-    (r"\{1,2\}", r"\{1,2,2\}", CORRECT),
-    (r"\{1,2\}", r"\{1,2,3\}", WRONG),
-    ("1,2", "2, 1", CORRECT),
-    ("1,2", r"1 \text{ and } 2", CORRECT),
-    ("1,2", "x=1 or x=2", CORRECT),
-    ("1,2", r"x=1\text{ or }x=3", WRONG),
-    ("1,2", "1", WRONG),
-    (r"\{5\}", "5", CORRECT),
-    (r"\{(1,2),(3,4)\}", r"(3,4),(1,2)", CORRECT),
-    (r"\{(1,2),(3,4)\}", r"(2,1),(3,4)", WRONG),
-    (r"\{1,2\}", "(1,2)", WRONG),
-    ("(1,2)", r"\{1,2\}", WRONG),
-    ("(1,2)", r"\left( 1, 2 \right)", CORRECT),
-    ("(1,2,3)", "(1,3,2)", WRONG),
-    (r"\left(\frac12,3\right)", "(0.5,3)", CORRECT),
-    ("(1,2)", "(x,y)=(1,2)", CORRECT),
-    ("(1,2)", "x=1, y=2", CORRECT),
-    ("[0,1)", r"\left[0,1\right)", CORRECT),
-    ("[0,1]", "(0,1)", WRONG),
-    ("(0,1)", "[0,1]", WRONG),
-    ("[0,1)", r"0 \le x < 1", CORRECT),
-    ("[0,1)", r"0 \le x \le 1", WRONG),
-    ("[0,1)", r"x \in [0,1)", CORRECT),
-    ("(3,\\infty)", "x>3", CORRECT),
-    ("(3,\\infty)", r"x \ge 3", WRONG),
-    ("x>3", "3<x", CORRECT),
-    ("x>3", "x<3", WRONG),
-    ("x>3", r"(3,\infty)", CORRECT),
-    (r"(-\infty,1)\cup(2,\infty)", r"(2,\infty)\cup(-\infty,1)", CORRECT),
-    (r"(-\infty,1)\cup(2,\infty)", r"(-\infty,1]\cup[2,\infty)", WRONG),
-    (r"(-\infty,1)\cup(1,\infty)", r"\mathbb{R}\setminus\{1\}", CORRECT),
-    (r"(-\infty,\infty)", r"\mathbb{R}", CORRECT),
-    (r"\emptyset", r"\varnothing", CORRECT),
-    (r"\emptyset", r"\{0\}", WRONG),
-    (r"\pm 2", "-2, 2", CORRECT),
-    (r"\pm 2", "2", WRONG),
-    (r"1 \pm \sqrt{3}", r"1+\sqrt3, 1-\sqrt3", CORRECT),
-    (r"1 \pm \sqrt{3}", r"-1 \pm \sqrt{3}", WRONG),
-    (r"\frac{3\pm\sqrt5}{2}", r"\frac{3-\sqrt5}{2},\frac{3+\sqrt5}{2}", CORRECT),
 ]
 
 EXPRESSIONS = [
@@ -207,6 +180,14 @@ EXPRESSIONS = [
     (r"\infty", r"-\infty", WRONG),
     (r"\infty", "∞", CORRECT),
     ("3:4", r"\frac{3}{4}", CORRECT),
+    ("3:4", "4:3", WRONG),
+    ("x^2+1=0", "1=2", WRONG),
+    ("a_n=2n+1", "2n+1", CORRECT),
+    ("a_1", "a_2", WRONG),
+    (r"\frac{1}{2}", r"\frac{1}{2}x", WRONG),
+    ("-x^2", "(-x)^2", WRONG),
+    ("|x|", r"\sqrt{x^2}", CORRECT),
+    ("|x|", "x", WRONG),
 ]
 
 WORDS_AND_BASES = [
@@ -221,6 +202,10 @@ WORDS_AND_BASES = [
     ("A", "(A)", CORRECT),
     (r"\text{(C)}", r"\textbf{(C)}", CORRECT),
     ("A", "B", WRONG),
+    ("A", "a_1", WRONG),
+    (r"\text{AC}", "AC", CORRECT),
+    ("7", r"\text{(!)}", UNPARSABLE),
+    ("7", r"\text{}", UNPARSABLE),
     ("7", r"\text{no solution}", WRONG),
     ("101_2", "101_{2}", CORRECT),
     ("101_2", "101", CORRECT),
@@ -241,6 +226,8 @@ WORDS_AND_BASES = [
     ("7", "a^{b^{c^{d^e}}}", UNPARSABLE),
     ("7", "1" * 401, UNPARSABLE),
     (r"\frac{", "7", Verdict.GRADER_ERROR),
+    ("9^{9^9}", "7", Verdict.GRADER_ERROR),
+    ("(" * 60 + "7" + ")" * 60, "7", Verdict.GRADER_ERROR),
 ]
 
 OWN = [*NUMBERS, *PERCENT_AND_UNITS, *SETS_AND_INTERVALS, *EXPRESSIONS, *WORDS_AND_BASES]
