@@ -16,7 +16,7 @@ from klear_core.runs.schema import Provenance
 _PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "hydra-core", "omegaconf", "wandb", "pyarrow", "pandas")
 _SOURCE_PACKAGES = ("klear_core", "ablations")
 # Packages whose version can change a score.
-_SCORERS = ("math-verify", "latex2sympy2-extended")
+_SCORERS = ("math-verify", "latex2sympy2-extended", "sympy", "antlr4-python3-runtime")
 _ROOT = Path(__file__).resolve().parents[2]
 
 
