@@ -4,12 +4,16 @@ import dataclasses
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
 
 from klear_core.config import RunConfig
 from klear_core.data.tasks import get_task
+from klear_core.errors import ConfigError
 from klear_core.records import Verdict
 from klear_core.rewards.code import CodeJudge
-from klear_core.rewards.grader import Grader, Scoring, exact
+from klear_core.rewards.grader import Grader, Judge, Scoring, by, exact
+from klear_core.rewards.math import MathVerifier
+from klear_core.rewards.math_policy import STANDARD_POLICY, scorer_identity
 from klear_core.rewards.sandbox.limits import Limits
 from klear_core.rewards.sandbox.pool import Sandbox
 
@@ -35,6 +39,19 @@ def open_sandbox(config: RunConfig) -> Sandbox:
     )
 
 
+def check_grading(config: RunConfig) -> str:
+    """A warning, "" for none; ConfigError when programs cannot be isolated here, or a verifier is not installed."""
+    if has_tests(config):
+        with open_sandbox(config) as sandbox:
+            told = "programs of a model run WITHOUT ISOLATION on this machine, as sandbox.allow_unisolated=true allows"
+            return "" if sandbox.is_isolated else told
+    if config.reward.verifier == "math_verify" and find_spec("math_verify") is None:
+        raise ConfigError(
+            "reward.verifier is 'math_verify', which is not installed; pip install 'klear-ablations[math]'"
+        )
+    return ""
+
+
 @contextmanager
 def open_grader(config: RunConfig) -> Iterator[Grader]:
     """A grader for the config's problems; what it started ends with the block."""
@@ -44,4 +61,9 @@ def open_grader(config: RunConfig) -> Iterator[Grader]:
         code = None
         if has_tests(config):
             code = CodeJudge(stack.enter_context(open_sandbox(config)))
-        yield Grader(scoring, code=code, answers=exact)
+        answers: Judge = exact
+        told = "exact answers"
+        if config.reward.verifier == "math_verify":
+            answers = by(stack.enter_context(MathVerifier(STANDARD_POLICY, num_workers=1)))
+            told = ", ".join(f"{name} {version}" for name, version in scorer_identity().items())
+        yield Grader(scoring, code=code, answers=answers, answers_told=told)

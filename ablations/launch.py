@@ -17,6 +17,7 @@ from ablations import machine_limits
 from ablations.board import Board, make_board
 from ablations.decide import Action, ConflictError, Decision, Start, decide, starts
 from ablations.estimate import check_disk
+from ablations.grading import check_grading
 from ablations.job import Job
 from ablations.ledger import Ledger
 from ablations.plan import CheckedPlan, make_plan
@@ -88,6 +89,9 @@ def run_sweep(configs: Sequence[RunConfig]) -> int:
             f"only_failed is true, but no run in {prepared.checked.folder} has failed; leave it out to run all"
         )
     check_checkpoints(prepared.decisions, prepared.starts)
+    has_work = any(decision.action in (Action.NEW, Action.CONTINUE) for decision in prepared.decisions)
+    if has_work and (warning := check_grading(prepared.config)):
+        sys.stderr.write(f"warning: {warning}\n")
     if prepared.config.dry_run:
         from ablations.dry_run import show_plan
 

@@ -132,6 +132,7 @@ class Reward:
     verdict: Verdict
     extracted: str
     pass_rate: float = math.nan  # share of its tests that a program passed
+    agrees: bool | None = None  # whether a second verifier of an answer says the same, None when one does not decide
     tests: str = ""  # one letter a test, see ``klear_core.rewards.code``
 
     @property

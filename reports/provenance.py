@@ -30,6 +30,7 @@ def provenance_table(data: SweepData) -> Table:
         ("versions", _agree(manifests, lambda m: ", ".join(f"{k} {v}" for k, v in m.provenance.versions.items()))),
         ("machine", _agree(manifests, lambda m: ", ".join(m.provenance.machine.values()))),
         ("grading", _agree(manifests, lambda m: m.grading or DASH)),
+        ("verifiers disagree on", _disagreement(data)),
         ("problem order", _pairing(data)),
         ("threads a run", _agree(manifests, lambda m: str(m.provenance.threads))),
         ("runs", f"{sum(not run.problem for run in data.runs)} done of {len(data.runs)} planned"),
@@ -81,6 +82,17 @@ def _pairing(data: SweepData) -> str:
     if not spec_for(data.plan.sweep).same_problems:
         return "arms leave out different problems, which is what is compared; those that they share come in one order"
     return f"RUNS DISAGREE: {'; '.join(parted)}"
+
+
+def _disagreement(data: SweepData) -> str:
+    """Share of training answers on which the two verifiers differ, by run; a dash where one verifier judges alone."""
+    frames = {run.planned.folder: run.steps for run in data.runs if len(run.steps)}
+    rates = {name: float(steps["verifier_disagreement"].mean()) for name, steps in frames.items()}
+    known = {name: rate for name, rate in rates.items() if not math.isnan(rate)}
+    if not known:
+        return DASH
+    worst = max(known, key=lambda name: known[name])
+    return f"{sum(known.values()) / len(known):.3%} of answers, at most {known[worst]:.3%} in a run ({worst})"
 
 
 def _agree(manifests: list[Manifest], read: Callable[[Manifest], str]) -> str:

@@ -7,9 +7,20 @@ from klear_core.records import Completion, Problem, Reward, Verdict
 from klear_core.rewards.boxed import judge_exact
 from klear_core.rewards.code import CodeJudge, TestVerdict, Verdicts, extract_program, pass_rate
 from klear_core.rewards.format import Form, check_form
+from klear_core.rewards.math import MathVerifier
 
-# Reference answer and the text after the reasoning -> verdict and the answer that was found; None when undecided.
-Judge = Callable[[Sequence[tuple[str, str]]], list[tuple[Verdict, str]]]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """An answer held against its reference."""
+
+    verdict: Verdict
+    found: str
+    agrees: bool | None  # whether a second verifier says the same, None when one of the two does not decide
+
+
+# (reference, text after the reasoning) -> what it is.
+Judge = Callable[[Sequence[tuple[str, str]]], list[Judged]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,16 +34,35 @@ class Scoring:
     soft: bool
 
 
-def exact(pairs: Sequence[tuple[str, str]]) -> list[tuple[Verdict, str]]:
+def exact(pairs: Sequence[tuple[str, str]]) -> list[Judged]:
     """Every answer against its reference as text."""
-    return [judge_exact(text, reference) for reference, text in pairs]
+    found = [judge_exact(text, reference) for reference, text in pairs]
+    return [Judged(verdict=verdict, found=answer, agrees=None) for verdict, answer in found]
+
+
+def by(verifier: MathVerifier) -> Judge:
+    """Every answer against its reference as mathematics."""
+
+    def judge(pairs: Sequence[tuple[str, str]]) -> list[Judged]:
+        found = verifier.judge_responses(pairs)
+        return [Judged(verdict=each.verdict, found=each.extracted, agrees=each.agrees) for each in found]
+
+    return judge
 
 
 class Grader:
     """Grades completions of problems of both kinds: with tests, and with a reference answer."""
 
-    def __init__(self, scoring: Scoring, *, code: CodeJudge | None = None, answers: Judge = exact) -> None:
+    def __init__(
+        self,
+        scoring: Scoring,
+        *,
+        code: CodeJudge | None = None,
+        answers: Judge = exact,
+        answers_told: str = "exact answers",
+    ) -> None:
         """``code`` runs programs and may be None where no problem has tests; ``answers`` judges the others."""
+        self._answers_told = answers_told
         self._scoring = scoring
         self.code = code
         self._answers = answers
@@ -40,7 +70,7 @@ class Grader:
     @property
     def told(self) -> str:
         """How programs are isolated and answers compared, for the records."""
-        return self.code.sandbox.isolation if self.code is not None else "exact answers"
+        return self.code.sandbox.isolation if self.code is not None else self._answers_told
 
     def grade(self, problems: Sequence[Problem], completions: Sequence[Completion]) -> list[Reward]:
         """One reward for each completion of the problem beside it."""
@@ -85,12 +115,13 @@ class Grader:
     ) -> dict[int, Reward]:
         judged = self._answers([(problems[k].answer, forms[k].answer) for k in chosen])
         return {
-            k: self._reward(verdict, found, problems[k]) for k, (verdict, found) in zip(chosen, judged, strict=True)
+            k: self._reward(each.verdict, each.found, problems[k], each.agrees)
+            for k, each in zip(chosen, judged, strict=True)
         }
 
-    def _reward(self, verdict: Verdict, found: str, problem: Problem) -> Reward:
+    def _reward(self, verdict: Verdict, found: str, problem: Problem, agrees: bool | None = None) -> Reward:
         is_lost = verdict is Verdict.GRADER_ERROR
         value = float("nan") if is_lost else self._scoring.scores[verdict]
         # A response without a program passes no test; an answer has no tests to pass.
         rate = 0.0 if problem.tests is not None and not is_lost else float("nan")
-        return Reward(value=value, verdict=verdict, extracted=found, pass_rate=rate)
+        return Reward(value=value, verdict=verdict, extracted=found, pass_rate=rate, agrees=agrees)

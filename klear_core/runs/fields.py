@@ -37,6 +37,7 @@ STEP_FIELDS: dict[str, str] = {
     "no_answer_fraction": "share of completions without an answer or a program, or in a wrong form",
     "truncated_fraction": "share of completions cut at the token cap",
     "invalid_completions": "completions whose grading failed; they enter no other reward column and no loss",
+    "verifier_disagreement": "share of answers on which two verifiers differ, of those that both decide; NaN for none",
     "zero_variance_groups": "share of problems whose completions all have one reward",
     "dropped_groups": "share of problems that reward.group_filter left out",
     "learning_groups": "share of problems with a completion whose advantage is not 0",

@@ -98,6 +98,7 @@ def rollout_metrics(rollout: Rollout) -> dict[str, Any]:
     means = [nan_mean(reward.value for reward in group) for group in groups if group]
     within = [_variance([reward.value for reward in group]) for group in groups if group]
     tested = [reward.pass_rate for reward in rewards if not math.isnan(reward.pass_rate)]
+    decided = [reward.agrees for reward in rewards if reward.agrees is not None]
     learning_P = (rollout.credit.advantages_PG != 0).any(1)
     ids = "\n".join(group.problem.problem_id for group in rollout.groups)
     entropies = [value for completion in completions for value in completion.entropies or ()]
@@ -111,6 +112,7 @@ def rollout_metrics(rollout: Rollout) -> dict[str, Any]:
         "no_answer_fraction": nan_mean([reward.verdict in _NO_ANSWER for reward in rewards]),
         "truncated_fraction": nan_mean([reward.verdict is Verdict.TRUNCATED for reward in rewards]),
         "invalid_completions": sum(not reward.is_valid for group in rollout.rewards for reward in group),
+        "verifier_disagreement": nan_mean(not agrees for agrees in decided),
         "zero_variance_groups": nan_mean(same),
         "dropped_groups": nan_mean(rollout.credit.dropped_P.tolist()),
         "learning_groups": nan_mean(learning_P.tolist()),

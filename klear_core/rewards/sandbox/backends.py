@@ -26,6 +26,7 @@ class Backend:
     """A proven way to start a zygote."""
 
     told: str  # name and layers, for the records
+    is_isolated: bool
     start: Callable[[], Zygote]
 
 
@@ -90,4 +91,6 @@ def _proven(
     found = zygote.layers
     kept = [word for word, on in (("seccomp", found.seccomp), ("namespaces", found.namespaces)) if on]
     kept += [f"landlock {found.landlock}"] if found.landlock else []
-    return Backend(told=f"{name}: {', '.join(kept) or 'no layer'}; as {found.user}", start=start)
+    return Backend(
+        told=f"{name}: {', '.join(kept) or 'no layer'}; as {found.user}", is_isolated=bool(layers), start=start
+    )

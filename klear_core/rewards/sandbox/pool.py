@@ -53,6 +53,11 @@ class Sandbox:
         """The backend and its layers in a line, for the records."""
         return self._backend.told
 
+    @property
+    def is_isolated(self) -> bool:
+        """False only where ``allow_unisolated`` was needed."""
+        return self._backend.is_isolated
+
     def run(self, program: Program) -> list[TestRun]:
         """What each test of one program did."""
         return self.run_all([program])[0]
