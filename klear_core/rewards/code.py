@@ -16,7 +16,10 @@ from klear_core.rewards.sandbox.limits import INFRASTRUCTURE, Ended, Program, Te
 from klear_core.rewards.sandbox.pool import Sandbox
 
 _CACHED = 200_000  # programs; a set of verdicts takes some 300 bytes
-_BLOCK = re.compile(r"^[ \t]*```(?:python|py|python3)?[ \t]*\r?\n(.*?)^[ \t]*```[ \t]*$", re.DOTALL | re.MULTILINE)
+_BLOCK = re.compile(
+    r"^[ \t]*```[ \t]*(?:python|py|python3)?[ \t]*\r?\n(.*?)^[ \t]*```[ \t]*\r?$",
+    re.DOTALL | re.MULTILINE | re.IGNORECASE,
+)
 
 
 class TestVerdict(StrEnum):

@@ -7,6 +7,7 @@ from typing import Any
 
 # Plain decimals of a bounded size, so that no token can make the comparison expensive; ``007`` is a text, not a number.
 _DECIMAL = re.compile(r"[+-]?((0|[1-9]\d{0,399})(\.\d{0,400})?|\.\d{1,400})([eE][+-]?\d{1,3})?", re.ASCII)
+_WORD = re.compile(r"[^ \t]+")  # other characters that are blank to Python belong to the answer
 _LONG_INTEGER = "\u0000int"  # how a guest writes integers too long for decimal digits
 
 
@@ -80,7 +81,7 @@ def _lines(text: str) -> list[str]:
 def _same_line(got: str, wanted: str) -> bool:
     if got == wanted:
         return True
-    got_words, wanted_words = got.split(), wanted.split()
+    got_words, wanted_words = _WORD.findall(got), _WORD.findall(wanted)
     return len(got_words) == len(wanted_words) and all(map(_same_word, got_words, wanted_words))
 
 
