@@ -16,7 +16,10 @@ from klear_core.rewards.sandbox.limits import INFRASTRUCTURE, Ended, Program, Te
 from klear_core.rewards.sandbox.pool import Sandbox
 
 _CACHED = 200_000  # programs; a set of verdicts takes some 300 bytes
-_BLOCK = re.compile(r"^[ \t]*```(?:python|py|python3)?[ \t]*\r?\n(.*?)^[ \t]*```[ \t]*$", re.DOTALL | re.MULTILINE)
+_BLOCK = re.compile(
+    r"^[ \t]*```[ \t]*(?:python|py|python3)?[ \t]*\r?\n(.*?)^[ \t]*```[ \t]*\r?$",
+    re.DOTALL | re.MULTILINE | re.IGNORECASE,
+)
 
 
 class TestVerdict(StrEnum):
@@ -103,7 +106,7 @@ def read_tests(ground_truth: str) -> CodeTests:
     """
     try:
         raw = json.loads(ground_truth)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"tests are no JSON: {error}") from None
     if not isinstance(raw, dict):
         raise DataError("tests are no JSON object; allowed: one with inputs and outputs, or with functional")
@@ -143,7 +146,7 @@ def _from_assertions(source: Any) -> CodeTests:
     """Calls and values of assertions such as ``assert f(1, 2) == 3``, also inside ``def check(candidate)``."""
     try:
         tree = ast.parse(source)
-    except (SyntaxError, ValueError, TypeError, RecursionError) as error:
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
         raise DataError(f"functional is no Python: {error}") from None
     aliases = _aliases(tree)
     calls = [_assertion(node, aliases) for node in ast.walk(tree) if isinstance(node, ast.Assert)]
@@ -179,17 +182,34 @@ def _assertion(node: ast.Assert, aliases: dict[str, str]) -> tuple[str, str, str
         test, value = (test.left, test.comparators[0])
         if not isinstance(test, ast.Call):
             test, value = value, test
+    name = _called(test)
     try:
-        assert isinstance(test, ast.Call)
-        assert not any(keyword.arg is None for keyword in test.keywords)
-        assert not test.keywords
-        function: Any = test.func
-        name = function.attr if isinstance(function, ast.Attribute) else function.id
-        arguments = json.dumps([ast.literal_eval(argument) for argument in test.args])
+        arguments = json.dumps([ast.literal_eval(argument) for argument in getattr(test, "args", ())])
         told = json.dumps(ast.literal_eval(value))
-    except (AssertionError, AttributeError, ValueError, TypeError) as error:
-        raise DataError(f"functional has {ast.unparse(node)[:80]!r}; allowed: assert f(literals) == literal") from error
+    except (ValueError, TypeError, RecursionError, MemoryError):
+        name = ""
+    if not name:
+        raise DataError(f"functional has {_source(node)!r}; allowed: assert f(literals) == literal")
     return aliases.get(name, name), arguments, told
+
+
+def _called(test: ast.expr) -> str:
+    """The function of ``f(...)``, the method of ``x.f(...)`` and ``Solution().f(...)``, "" for any other form."""
+    if not isinstance(test, ast.Call) or test.keywords:
+        return ""
+    if isinstance(test.func, ast.Attribute):
+        owner = test.func.value
+        if isinstance(owner, ast.Call) and not owner.args and not owner.keywords:
+            owner = owner.func
+        return test.func.attr if isinstance(owner, ast.Name) else ""
+    return test.func.id if isinstance(test.func, ast.Name) else ""
+
+
+def _source(node: ast.AST) -> str:
+    try:
+        return ast.unparse(node)[:80]
+    except RecursionError:
+        return "an assertion that is nested too deeply"
 
 
 def _program(source: str, tests: CodeTests) -> Program:

@@ -76,12 +76,9 @@ def _proven(
 ) -> Backend:
     """A backend, once its canaries have come back; ConfigError names what they could do."""
 
-    def start() -> Zygote:
-        return Zygote(layers=layers, readable=readable, prefix=prefix)
-
     with tempfile.TemporaryDirectory(prefix="canary") as folder:
         Path(folder).chmod(0o755)  # so that it is the sandbox that hides it, not the folder's mode
-        zygote = start()
+        zygote = Zygote(layers=layers, readable=readable, prefix=prefix)
         try:
             escaped = canary.probe(zygote, limits, folder=folder, trainer=os.getpid())
         finally:
@@ -89,6 +86,14 @@ def _proven(
     if escaped and layers:
         raise ConfigError(f"the isolation does not hold, a probe could {', '.join(escaped)}")
     found = zygote.layers
+
+    def start() -> Zygote:
+        again = Zygote(layers=layers, readable=readable, prefix=prefix)
+        if again.layers != found:  # not probed again: it must be what was probed
+            again.close()
+            raise ConfigError(f"layers were lost: {again.layers} instead of {found}")
+        return again
+
     kept = [word for word, on in (("seccomp", found.seccomp), ("namespaces", found.namespaces)) if on]
     kept += [f"landlock {found.landlock}"] if found.landlock else []
     return Backend(

@@ -46,8 +46,7 @@ def main(descriptors: Sequence[int], cage: Cage, *, zygote: int) -> int:
 
 def run_program(source: str) -> int:
     """Run a whole program between descriptors 0, 1 and 2, as ``python program.py`` would; its exit code."""
-    _open_streams()
-    random.seed(0)  # the same program gives the same answer whenever it is graded
+    _begin()
     code = _guarded(lambda: exec(_compiled(source), _new_main()))
     # What the interpreter does at its end: threads, exit handlers, buffers.
     for step in (threading._shutdown, atexit._run_exitfuncs, lambda: sys.stdout.flush()):  # type: ignore[attr-defined]
@@ -60,8 +59,7 @@ def run_calls(source: str, entry: str, arguments: Sequence[str], results_fd: int
 
     Returns when all are answered. What the program prints goes to descriptor 1, which leads nowhere.
     """
-    _open_streams()
-    random.seed(0)
+    _begin()
     main = _new_main()
     found: list[Callable[..., Any]] = []
 
@@ -165,7 +163,10 @@ def _function(main: dict[str, Any], entry: str) -> Callable[..., Any]:
     return main[entry]  # type: ignore[no-any-return]
 
 
-def _open_streams() -> None:
+def _begin() -> None:
+    """The state of a fresh interpreter, the same whenever a program is graded."""
+    random.seed(0)
+    sys.argv[:] = sys.orig_argv[:] = [_FILE]
     for name, fd, mode in (("stdin", 0, "rb"), ("stdout", 1, "wb"), ("stderr", 2, "wb")):
         raw = io.FileIO(fd, mode, closefd=False)
         buffer: Any = io.BufferedReader(raw) if mode == "rb" else io.BufferedWriter(raw)

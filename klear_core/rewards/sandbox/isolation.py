@@ -60,6 +60,9 @@ class Cage:
         for capability in range(64):
             self._libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
         _drop_capabilities(self._libc)
+        # Guests are the same user, and would find the descriptors of others in our /proc. They inherit it, and with it
+        # that they leave no core: a host that pipes cores to a program does so whatever RLIMIT_CORE says.
+        self._libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
         has_landlock = self._ruleset >= 0
         self._filter = None
         if "seccomp" in wanted and arch is not None:

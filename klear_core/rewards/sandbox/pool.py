@@ -1,5 +1,6 @@
 """The sandbox of a trainer: runs programs in guests side by side, and survives the death of any of them."""
 
+import dataclasses
 import os
 import select
 import threading
@@ -8,6 +9,7 @@ from collections import deque
 from collections.abc import Sequence
 from types import TracebackType
 
+from klear_core.errors import ConfigError
 from klear_core.rewards.sandbox import wire
 from klear_core.rewards.sandbox.backends import choose
 from klear_core.rewards.sandbox.limits import Ended, Limits, Program, TestRun
@@ -15,6 +17,8 @@ from klear_core.rewards.sandbox.trial import Trial
 from klear_core.rewards.sandbox.watch import TICK_S, Watch
 from klear_core.rewards.sandbox.zygote_process import Zygote
 
+_STARTS = 2  # of a zygote, before a batch is given up
+_BURST = 32  # guests to start before the zygote is heard, so that neither waits for the other to read
 _LOST = TestRun(ended=Ended.LOST, output=b"", error="the grading process died", cpu_s=0.0, wall_s=0.0)
 
 
@@ -69,12 +73,13 @@ class Sandbox:
             waiting = deque(trial for trial in trials if not trial.is_done)
             try:
                 while waiting or self._guests:
-                    while waiting and len(self._guests) < self._slots:
-                        self._start(waiting.popleft(), waiting)
+                    for _ in range(min(len(waiting), self._slots - len(self._guests), _BURST)):
+                        if waiting:
+                            self._start(waiting.popleft(), waiting)
                     self._wait(waiting)
-            finally:
-                if self._guests:  # an exception: nothing may go on running
-                    self._close()
+            except BaseException:  # nothing may go on running, nor be half told
+                self._close()
+                raise
             return [trial.runs for trial in trials]
 
     def close(self) -> None:
@@ -93,7 +98,13 @@ class Sandbox:
     def _start(self, trial: Trial, waiting: deque[Trial]) -> None:
         """Start the next guest of a program."""
         if self._zygote is None:
-            self._zygote = self._backend.start()
+            started = self._begin()
+            if isinstance(started, TestRun):
+                for each in (trial, *waiting):
+                    each.give_up(started)
+                waiting.clear()
+                return
+            self._zygote = started
             self._poll.register(self._zygote.control, select.POLLIN)
         watch, descriptors = trial.next()
         try:
@@ -112,6 +123,16 @@ class Sandbox:
             self._poll.register(fd, select.POLLIN)
         self._number += 1
 
+    def _begin(self) -> Zygote | TestRun:
+        """A new zygote, or why there is none: what every test that waits for it then did."""
+        told = ""
+        for _ in range(_STARTS):
+            try:
+                return self._backend.start()
+            except (ConfigError, OSError) as error:
+                told = f"the sandbox did not start: {error}"
+        return dataclasses.replace(_LOST, error=told)
+
     def _wait(self, waiting: deque[Trial]) -> None:
         """Wait for something to happen, and see to it."""
         if self._zygote is None:
@@ -129,6 +150,8 @@ class Sandbox:
         now = time.monotonic()
         for _, watch in self._guests.values():
             watch.look(now)
+        if any(watch.is_overdue(now) for _, watch in self._guests.values()):
+            self._lose_all(waiting)
 
     def _hear(self, waiting: deque[Trial]) -> None:
         """Act on what the zygote says."""

@@ -38,6 +38,8 @@ class Filter:
             raise OSError(number, f"seccomp: {os.strerror(number)}")
 
 
+_REFUSED: Instruction = (_RETURN, 0, 0, _ERRNO | errno.EPERM)
+_ALLOWED: Instruction = (_RETURN, 0, 0, _ALLOW)
 _OWN_PID = 0x7FFFFFF1  # stands for the process number until the filter is installed
 
 
@@ -50,8 +52,10 @@ def _program(arch: Arch, *, writable_files: bool) -> list[Instruction]:
         "clone": _masked(0, syscalls.CLONE_THREAD | syscalls.CLONE_NAMESPACES, syscalls.CLONE_THREAD),
         # glibc falls back to clone, whose flags a filter can read.
         "clone3": [(_RETURN, 0, 0, _ERRNO | errno.ENOSYS)],
-        "tgkill": _one_of(0, (_OWN_PID,)),
-        "prlimit64": _one_of(0, (0, _OWN_PID)),
+        "tgkill": [*_unless(0, (_OWN_PID,)), *_if_one_of(2, syscalls.DEADLY), _ALLOWED],
+        # A limit can be read; only those are changed that end a program in a way of its own.
+        "prlimit64": [*_unless(0, (0, _OWN_PID)), *_if_zero(2), *_one_of(1, syscalls.RLIMITS)],
+        "setrlimit": _one_of(0, syscalls.RLIMITS),
         "prctl": _one_of(0, syscalls.PRCTLS),
         "ioctl": _one_of(1, syscalls.IOCTLS),
         "fcntl": _one_of(1, syscalls.FCNTLS),
@@ -64,7 +68,7 @@ def _program(arch: Arch, *, writable_files: bool) -> list[Instruction]:
     plain = sorted(number for name, number in arch.numbers.items() if name not in rules)
     for left, number in zip(range(len(plain), 0, -1), plain, strict=True):
         code.append((_EQUAL, left, 0, number))
-    return [*code, (_RETURN, 0, 0, _ERRNO | errno.EPERM), (_RETURN, 0, 0, _ALLOW)]
+    return [*code, _REFUSED, _ALLOWED]
 
 
 def _low(argument: int) -> Instruction:
@@ -73,8 +77,26 @@ def _low(argument: int) -> Instruction:
 
 
 def _one_of(argument: int, values: Sequence[int]) -> list[Instruction]:
+    """Allow when an argument is one of some values, refuse otherwise."""
+    return [*_unless(argument, values), _ALLOWED]
+
+
+def _unless(argument: int, values: Sequence[int]) -> list[Instruction]:
+    """Refuse unless an argument is one of some values; then go on behind."""
     tests: list[Instruction] = [(_EQUAL, left, 0, value) for left, value in zip(_down(values), values, strict=True)]
-    return [_low(argument), *tests, (_RETURN, 0, 0, _ERRNO | errno.EPERM), (_RETURN, 0, 0, _ALLOW)]
+    return [_low(argument), *tests, _REFUSED]
+
+
+def _if_one_of(argument: int, values: Sequence[int]) -> list[Instruction]:
+    """Refuse when an argument is one of some values; else go on behind."""
+    tests = [(_EQUAL, left - 1, int(left == 1), value) for left, value in zip(_down(values), values, strict=True)]
+    return [_low(argument), *tests, _REFUSED]
+
+
+def _if_zero(argument: int) -> list[Instruction]:
+    """Allow when both halves of an argument are zero; else go on behind."""
+    low, high = _low(argument), (_LOAD, 0, 0, _ARGUMENTS + 8 * argument + 4)
+    return [low, (_EQUAL, 0, 3, 0), high, (_EQUAL, 0, 1, 0), _ALLOWED]
 
 
 def _down(values: Sequence[int]) -> range:
@@ -86,6 +108,6 @@ def _masked(argument: int, mask: int, wanted: int) -> list[Instruction]:
         _low(argument),
         (_AND, 0, 0, mask),
         (_EQUAL, 1, 0, wanted),
-        (_RETURN, 0, 0, _ERRNO | errno.EPERM),
-        (_RETURN, 0, 0, _ALLOW),
+        _REFUSED,
+        _ALLOWED,
     ]

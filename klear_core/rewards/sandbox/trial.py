@@ -39,6 +39,10 @@ class Trial:
             stdin = wire.anonymous_file("stdin", program.inputs[at].encode("utf-8", "surrogatepass"))
         return watch, [job, stdin, *watch.ends]
 
+    def give_up(self, run: TestRun) -> None:
+        """Nothing more can be run: every test without a run gets ``run``."""
+        self.runs += [run] * (len(self._program.inputs) - len(self.runs))
+
     def take(self, runs: Sequence[TestRun]) -> None:
         """What came of a guest, nothing when it was lost before any answer."""
         for run in runs:
@@ -49,4 +53,4 @@ class Trial:
             self.runs.append(run)
         if sum(run.ended in _TIMEOUTS for run in self.runs) >= self._limits.max_timeouts:
             none = TestRun(ended=Ended.NOT_RUN, output=b"", error="after too many timeouts", cpu_s=0.0, wall_s=0.0)
-            self.runs += [none] * (len(self._program.inputs) - len(self.runs))
+            self.give_up(none)

@@ -9,7 +9,8 @@ from klear_core.rewards.sandbox import guest
 from klear_core.rewards.sandbox.limits import Ended, Limits, TestRun
 
 TICK_S = 0.02  # how often a running guest is looked at
-_QUEUED_SHARE = 0.2  # of its wall time in the run queue: from there on a program was not asleep but starved
+_PATIENCE = 4  # wall limits, after which a program that waits for a processor is given up
+_GRACE_S = 30.0  # for a zygote to start a guest, or to tell of the end of one that was killed
 _CHUNK = 1 << 16
 _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 
@@ -30,13 +31,15 @@ class Watch:
             os.set_blocking(fd, False)
         self._pidfd = -1
         self._output, self._error = bytearray(), bytearray()
-        self._since = time.monotonic()
+        self._since = self._looked = self._asked = time.monotonic()
         self._spent_s = 0.0  # CPU seconds of the tests that are answered
         self._passed: Ended | None = None
 
     def started(self, pidfd: int) -> None:
         """The guest runs."""
         self._pidfd = pidfd
+        if not self.runs:
+            self._since = time.monotonic()
 
     def read(self) -> None:
         """Take what has been written, and end a guest that writes too much."""
@@ -48,18 +51,27 @@ class Watch:
             self._end(Ended.OUTPUT)
 
     def look(self, now: float) -> None:
-        """End a guest that has passed a limit of time or threads."""
+        """End a guest that has passed a limit of time or threads, or that goes on after its last answer."""
         wall_s = now - self._since
-        if wall_s < TICK_S or self._pidfd < 0 or self._passed is not None:
+        if min(wall_s, now - self._looked) < TICK_S or self._pidfd < 0 or self._passed is not None:
             return
-        used_s, threads, queued_s = _seen(self._pidfd)
+        self._looked = now
         limits = self._limits
-        if used_s - self._spent_s >= limits.cpu_s:
+        used_s, threads = _seen(self._pidfd)
+        if self._calls and len(self.runs) == self._calls:
+            self._end(Ended.ANSWERED)
+        elif used_s - self._spent_s >= limits.cpu_s:
             self._end(Ended.CPU)
         elif threads > limits.threads:
             self._end(Ended.THREADS)
-        elif wall_s >= limits.wall_s:
-            self._end(Ended.STARVED if queued_s >= _QUEUED_SHARE * wall_s else Ended.ASLEEP)
+        elif wall_s >= _PATIENCE * limits.wall_s:
+            self._end(Ended.STARVED)
+        elif wall_s >= limits.wall_s and wall_s - _queued(self._pidfd) >= limits.wall_s:
+            self._end(Ended.ASLEEP)  # time in which it waited for a processor is not its own
+
+    def is_overdue(self, now: float) -> bool:
+        """Whether the zygote has not started the guest, or not told its end, for so long that it must hang."""
+        return (self._pidfd < 0 or self._passed is not None) and now - self._asked >= _GRACE_S
 
     def ended(self, status: int, used_s: float) -> None:
         """The guest is gone, and said what it will ever say: settle the test that it was at, if it was at one."""
@@ -107,7 +119,7 @@ class Watch:
 
     def _end(self, why: Ended) -> None:
         if self._passed is None:
-            self._passed = why
+            self._passed, self._asked = why, time.monotonic()
         if self._pidfd >= 0:
             try:
                 signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
@@ -128,12 +140,17 @@ class Watch:
             used_s = now - self._since
             if used_s >= TICK_S and self._pidfd >= 0:
                 used_s = max(_seen(self._pidfd)[0] - self._spent_s, 0.0)
+            kind = kind if used_s < self._limits.cpu_s else _TOO_LATE
             self.runs.append(_answered(kind, body, cpu_s=used_s, wall_s=now - self._since))
             self._spent_s, self._since = self._spent_s + used_s, now
 
 
+_TOO_LATE = b""  # the kind of an answer after the CPU limit, which came before our look
+_OF_KIND = {guest.VALUE: Ended.ANSWERED, guest.NO_MEMORY: Ended.MEMORY, _TOO_LATE: Ended.CPU}
+
+
 def _answered(kind: bytes, body: bytes, *, cpu_s: float, wall_s: float) -> TestRun:
-    ended = {guest.VALUE: Ended.ANSWERED, guest.NO_MEMORY: Ended.MEMORY}.get(kind, Ended.FAILED)
+    ended = _OF_KIND.get(kind, Ended.FAILED)
     has_value = ended is Ended.ANSWERED
     return TestRun(
         ended=ended,
@@ -154,17 +171,32 @@ def _read_into(fd: int, sink: bytearray) -> bool:
     return bool(part)
 
 
-def _seen(pidfd: int) -> tuple[float, int, float]:
-    """CPU seconds (in steps of 10 ms), threads, and seconds that the main thread has waited for a processor."""
-    # The number by which we know the process, whatever namespace its zygote lives in.
-    pid = next((line.split()[1] for line in _lines(f"/proc/self/fdinfo/{pidfd}") if line.startswith("Pid:")), "-1")
-    if pid == "-1":
-        return 0.0, 0, 0.0
-    fields = "".join(_lines(f"/proc/{pid}/stat")).rpartition(")")[2].split()
-    queue = "".join(_lines(f"/proc/{pid}/schedstat")).split()
-    if not fields or len(queue) < 2:
-        return 0.0, 0, 0.0
-    return (int(fields[11]) + int(fields[12])) / _TICKS_A_SECOND, int(fields[17]), int(queue[1]) / 1e9
+def _seen(pidfd: int) -> tuple[float, int]:
+    """CPU seconds (in steps of 10 ms) and threads, nothing when the guest is gone."""
+    fields = "".join(_lines(f"/proc/{_process(pidfd)}/stat")).rpartition(")")[2].split()
+    if not fields:
+        return 0.0, 0
+    return (int(fields[11]) + int(fields[12])) / _TICKS_A_SECOND, int(fields[17])
+
+
+def _queued(pidfd: int) -> float:
+    """Seconds for which that thread waited for a processor that waited longest, less what the guest itself has used.
+
+    A guest's own threads wait for each other no longer than they run, so that none can make itself look starved.
+    """
+    folder = f"/proc/{_process(pidfd)}/task"
+    try:
+        threads = os.listdir(folder)  # noqa: PTH208
+    except OSError:
+        return 0.0
+    waits = ["".join(_lines(f"{folder}/{thread}/schedstat")).split() for thread in threads]
+    longest_s = max((int(wait[1]) / 1e9 for wait in waits if len(wait) > 1), default=0.0)
+    return max(longest_s - _seen(pidfd)[0], 0.0)
+
+
+def _process(pidfd: int) -> str:
+    """The number by which we know a process, whatever namespace its zygote lives in; "-1" when it is gone."""
+    return next((line.split()[1] for line in _lines(f"/proc/self/fdinfo/{pidfd}") if line.startswith("Pid:")), "-1")
 
 
 def _lines(path: str) -> list[str]:

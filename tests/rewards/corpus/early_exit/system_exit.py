@@ -1,0 +1,5 @@
+# class: early_exit
+# task: S
+# expect: WRONG
+# tries: to pass by ending without an answer
+raise SystemExit
