@@ -28,6 +28,8 @@ from klear_core.rewards.math_structure import (
 from klear_core.rewards.math_trees import TooBigError, Tree, UnreadableError, same_value, tree
 from klear_core.rewards.math_units import split_unit
 
+# What the grammar would read wrongly: words inside a value, numbers side by side (it adds them), a transposed letter.
+_MISREAD = re.compile(r"\\text|(?<![\d_^])\d+ \d|[A-Z]\^\{? ?(?:T|\\top)(?![a-zA-Z])")
 _PERCENT = re.compile(r" ?(?:\\?%|\\text\{ ?per ?cent(?:age)? ?\}|(?<=\d) percent)$")
 
 
@@ -162,6 +164,6 @@ class Comparison:
         return same_value(gold_tree, self._tree(answer))
 
     def _tree(self, text: str) -> Tree:
-        if re.search(r"\\text|(?<![\d_^])\d+ \d", text):  # words inside a value; the grammar adds numbers side by side
+        if _MISREAD.search(text):
             raise UnreadableError(text)
         return tree(text, self._max_value_digits)

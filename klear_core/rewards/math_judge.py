@@ -4,7 +4,7 @@ import re
 
 from klear_core.records import Verdict
 from klear_core.rewards.math_forms import Comparison, UnreadableReferenceError
-from klear_core.rewards.math_trees import TooBigError, UnreadableError
+from klear_core.rewards.math_trees import IncomparableError, TooBigError, UnreadableError
 
 _UNEVALUATED = re.compile(
     r"\\(?:i*int|oint|sum|prod|coprod|lim|limsup|liminf)(?![a-zA-Z])"
@@ -29,6 +29,9 @@ def judge(gold: str, answer: str, *, max_value_digits: int) -> tuple[Verdict, st
         if comparison.reads(answer):
             return Verdict.WRONG, ""
         return Verdict.UNPARSABLE, "no mathematics that the verifier can read"
+    except IncomparableError as error:
+        # Not an error of the grading: a model that can cause one at will would have a way out of being wrong.
+        return Verdict.UNPARSABLE, f"no value that can be compared with the reference: {error}"
     except TooBigError:
         return Verdict.UNPARSABLE, f"a value of more than {max_value_digits} digits"
     return (Verdict.CORRECT, "") if same else (Verdict.WRONG, "")

@@ -15,11 +15,14 @@ The policy, all of it (``POLICY_VERSION`` changes with every line here, and goes
                      names must agree.  "1 = 5" and "3 + 4 = 7" are equations, not answers
     order            (a,b), [a,b], [a,b) are ordered and keep their brackets; \{a,b\}, "a,b" and "a and b" are sets.  A
                      list without brackets is right for a bracketed reference when it has its order
+    ratios           a:b is the number a/b
+    infinity         an expression that holds an infinity is right for the same infinity only
     \pm              a \pm b is the set of both
     restatements     an answer that still holds an integral, sum, product, limit or derivative, which the reference does
                      not hold, is wrong, whatever its value.  Fractions, powers, roots, logarithms, trigonometric
                      functions, factorials and binomials of numbers are values
     letters          case counts, i is the imaginary unit, e is Euler's number, \log is to base 10, \ln to base e
+    equations        are compared by their solutions, in the same unknowns; an inequality may be given as its set
     words            \text{...} and words of four letters or more are compared as text, whatever their case; one letter
                      in parentheses or \text is that letter
     references       one that cannot be read is an error of the grading, not of the answer

@@ -23,11 +23,16 @@ _CONVERSION = ConversionConfig(**dict.fromkeys(_KEEPS_CASE, False))
 _PARAMETERS = inspect.signature(verify).parameters
 _PRECISION = {name: _DIGITS for name in ("precision", "float_rounding", "numeric_precision") if name in _PARAMETERS}
 Tree = sympy.Basic
+_NOT_FINITE = (sympy.oo, -sympy.oo, sympy.zoo, sympy.nan)
 _NO_TIMEOUT_S = 86_400  # the worker's own timer is finer than the library's whole seconds
 
 
 class UnreadableError(ValueError):
     """A text that is no mathematics to the grammar."""
+
+
+class IncomparableError(ValueError):
+    """Two values that sympy fails to compare; the message is the name of its error."""
 
 
 class TooBigError(ValueError):
@@ -38,28 +43,46 @@ class TooBigError(ValueError):
 def tree(latex: str, max_value_digits: int) -> sympy.Basic:
     """The expression that ``latex`` writes, unevaluated; raises ``UnreadableError`` or ``TooBigError``."""
     try:
-        parsed = latex2sympy(
-            latex, is_real=True, convert_degrees=False, normalization_config=None, conversion_config=_CONVERSION
-        )
+        return _grown(latex, max_value_digits)
+    except (MemoryError, TooBigError):
+        raise
+    except Exception as error:  # the grammar's actions, and sympy's on what they made, raise whatever they meet
+        raise UnreadableError(latex) from error
+
+
+def same_value(gold: sympy.Basic, answer: sympy.Basic) -> bool:
+    """Whether two trees are one value, set, matrix or relation; raises ``IncomparableError`` where sympy fails."""
+    if gold == answer:
+        return True
+    try:
+        return _are_one(gold, answer)
     except MemoryError:
         raise
-    except Exception as error:  # the grammar's actions raise whatever they meet
-        raise UnreadableError(latex) from error
-    if not isinstance(parsed, sympy.Basic | sympy.MatrixBase):
-        raise UnreadableError(latex)
+    except Exception as error:  # what a model wrote chooses the path through sympy, and so the error
+        raise IncomparableError(type(error).__name__) from error
+
+
+def _grown(latex: str, max_value_digits: int) -> sympy.Basic:
+    parsed = latex2sympy(
+        latex, is_real=True, convert_degrees=False, normalization_config=None, conversion_config=_CONVERSION
+    )
     if isinstance(parsed, sympy.MatrixBase):
         parsed = parsed.as_immutable()
+    if not isinstance(parsed, sympy.Basic):
+        raise UnreadableError(latex)
+    # Before anything is rebuilt, as sympy computes the numbers of what it builds.
     for node in sympy.preorder_traversal(parsed):
         if _digits(node) > max_value_digits:
             raise TooBigError(latex)
     return _exact(parsed)
 
 
-def same_value(gold: sympy.Basic, answer: sympy.Basic) -> bool:
-    """Whether two trees are one value, set, matrix or relation."""
-    if gold == answer:
-        return True
-    if _are_apart(gold, answer):
+def _are_one(gold: sympy.Basic, answer: sympy.Basic) -> bool:
+    are_expressions = isinstance(gold, sympy.Expr) and isinstance(answer, sympy.Expr)
+    # To the library a sum with an infinity in it can equal anything.
+    if are_expressions and (gold.has(*_NOT_FINITE) or answer.has(*_NOT_FINITE)):
+        return any(gold.doit() == answer.doit() == infinity for infinity in (sympy.oo, -sympy.oo))
+    if are_expressions and _are_apart(gold, answer):
         return False
     # The library compares solutions, and finds those of 1 = 2 in those of any equation that has none.
     are_equations = isinstance(gold, sympy.Eq) and isinstance(answer, sympy.Eq)
@@ -91,8 +114,6 @@ def _as_set(side: sympy.Basic) -> sympy.Basic:
 
 def _are_apart(gold: sympy.Basic, answer: sympy.Basic) -> bool:
     """Whether two expressions differ in number, at positive values of their variables: cheap, and never a maybe."""
-    if not (isinstance(gold, sympy.Expr) and isinstance(answer, sympy.Expr)):
-        return False
     symbols = sorted(gold.free_symbols | answer.free_symbols, key=str)
     point = {symbol: sympy.Rational(7 + 4 * k, 5 + k) for k, symbol in enumerate(symbols)}
     try:

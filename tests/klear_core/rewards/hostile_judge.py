@@ -18,6 +18,9 @@ def judge(gold: str, answer: str, *, max_value_digits: int = 0) -> tuple[Verdict
         sum(range(10**15))  # one call into C, which no signal interrupts
     elif action == "sleep":
         time.sleep(600)
+    elif action == "sleep-once" and not Path(argument).exists():
+        Path(argument).touch()
+        time.sleep(600)
     elif action == "bomb":
         bytearray(2**30)
     elif action == "exit":

@@ -1,7 +1,7 @@
 r"""Answers with the verdict that the policy of ``klear_core.rewards.math_policy`` gives them: (gold, answer, verdict).
 
-Decided by mathematics and the policy, not by what a verifier said.  Answers stand without their box; RESPONSES holds
-whole responses.
+Decided by mathematics and the policy, not by what a verifier said; ``check_math_cases`` runs them without pytest.
+Answers stand without their box; RESPONSES holds whole responses.
 """
 
 from klear_core.records import Verdict
@@ -179,6 +179,13 @@ EXPRESSIONS = [
     (r"\begin{pmatrix}\frac12\\0\end{pmatrix}", r"\begin{pmatrix}0.5\\0\end{pmatrix}", CORRECT),
     (r"\infty", r"-\infty", WRONG),
     (r"\infty", "∞", CORRECT),
+    (r"-\infty", r"-\infty", CORRECT),
+    (r"\infty", r"+\infty", CORRECT),
+    (r"\frac{\sqrt3}{2}", r"\infty2", WRONG),
+    (r"\frac{\sqrt3}{2}", r"\infty-\infty", WRONG),
+    ("0", r"\frac{1}{\infty}", WRONG),
+    ("x", r"x+\infty", WRONG),
+    ("7", r"\frac{7}{0}", WRONG),
     ("3:4", r"\frac{3}{4}", CORRECT),
     ("3:4", "4:3", WRONG),
     ("x^2+1=0", "1=2", WRONG),
@@ -203,6 +210,7 @@ WORDS_AND_BASES = [
     (r"\text{(C)}", r"\textbf{(C)}", CORRECT),
     ("A", "B", WRONG),
     ("A", "a_1", WRONG),
+    ("A", "A^T", UNPARSABLE),
     (r"\text{AC}", "AC", CORRECT),
     ("7", r"\text{(!)}", UNPARSABLE),
     ("7", r"\text{}", UNPARSABLE),

@@ -122,6 +122,20 @@ def test_workers_that_die_in_mid_answer_lose_no_answer_of_many(tmp_path):
     assert [verdict for verdict, _ in replies] == [Verdict.CORRECT] * 40
 
 
+def test_an_answer_whose_worker_is_killed_in_mid_answer_is_asked_again(pool, tmp_path):
+    at_work = tmp_path / "at work"
+    answer = f"sleep-once {at_work}"
+    found: list[Verdict] = []
+    thread = threading.Thread(target=lambda: found.append(pool.ask(answer, answer)[0]))
+    thread.start()
+    assert comes_true(at_work.exists)
+    (pid,) = pool.worker_pids()
+    os.kill(pid, signal.SIGKILL)
+    thread.join()
+    assert found == [Verdict.CORRECT]
+    assert pool.worker_pids() != [pid]
+
+
 def test_a_worker_killed_from_outside_is_replaced(pool):
     pool.ask("a", "a")
     (pid,) = pool.worker_pids()
