@@ -1,6 +1,10 @@
 from itertools import islice
 
-from klear_core.data.order import shuffled_forever
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from klear_core.data.order import shuffled_forever, usable_only
 
 
 def first(name, count):
@@ -13,3 +17,15 @@ def test_the_order_depends_on_its_name_alone_and_covers_everything_once_an_epoch
     assert sorted(first("a", 10)) == list(range(10))
     assert sorted(first("a", 20)[10:]) == list(range(10))
     assert first("a", 10) != first("a", 20)[10:]
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=20).filter(any), st.integers(0, 3))
+def test_leaving_items_out_keeps_the_others_in_one_order(usable, seed):
+    order = list(islice(shuffled_forever(len(usable), name=f"x/{seed}"), 3 * len(usable)))
+    left = list(islice(usable_only(shuffled_forever(len(usable), name=f"x/{seed}"), usable), 3 * sum(usable)))
+    assert left == [index for index in order if usable[index]]
+
+
+def test_an_order_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="no item is usable"):
+        usable_only(shuffled_forever(2, name="x"), [False, False])
