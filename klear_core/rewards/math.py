@@ -191,11 +191,15 @@ class MathVerifier:
             )
 
 
-@functools.lru_cache(maxsize=4096)
 def _limit_passed(text: str, policy: MathPolicy) -> str:
     """Which limit of looking at a text it passes; "" for none."""
-    if len(text) > policy.max_answer_chars:
+    if len(text) > policy.max_answer_chars:  # before the cache, which would hold on to texts of any length
         return f"{len(text)} characters; allowed: {policy.max_answer_chars}"
+    return _limit_of_form_passed(text, policy)
+
+
+@functools.lru_cache(maxsize=4096)
+def _limit_of_form_passed(text: str, policy: MathPolicy) -> str:
     if (depth := nesting(text)) > policy.max_nesting:
         return f"{depth} brackets within each other; allowed: {policy.max_nesting}"
     if (height := power_tower(text)) > policy.max_power_tower:

@@ -17,7 +17,7 @@ from math_verify import verify
 _DIGITS = 50  # of numerical comparisons: more than any decimal that a person writes
 _SEPARATE = sympy.Float(10) ** -30  # two values that differ by more are not one
 _LOG10_2 = math.log10(2)
-# Versions before 0.6 have neither; there upper and lower case are told apart without being asked.
+# The grammar beside math-verify 0.5.2 has no such setting: it tells upper and lower case apart without being asked.
 _KEEPS_CASE = {field.name for field in dataclasses.fields(ConversionConfig)} & {"lowercase_symbols"}
 _CONVERSION = ConversionConfig(**dict.fromkeys(_KEEPS_CASE, False))
 _PARAMETERS = inspect.signature(verify).parameters
