@@ -56,7 +56,8 @@ def bubblewrap_prefix(readable: Sequence[str]) -> list[str]:
         raise ConfigError("bwrap is not installed (Debian: apt-get install bubblewrap)")
     seen = [*isolation.LIBRARIES, *isolation.interpreter(), str(Path(__file__).resolve().parents[2]), *readable]
     binds = [word for path in dict.fromkeys(seen) for word in ("--ro-bind-try", path, path)]
-    own = ["--unshare-all", "--die-with-parent", "--proc", "/proc", "--dev", "/dev"]
+    # Not --die-with-parent: it means the thread that starts it, which may end. The zygote ends with its socket.
+    own = ["--unshare-all", "--proc", "/proc", "--dev", "/dev"]
     return [program, *own, *binds, *_executables(), "--chdir", "/"]
 
 

@@ -4,6 +4,7 @@ import array
 import contextlib
 import json
 import os
+import signal
 import socket
 import struct
 import subprocess
@@ -33,19 +34,17 @@ class Zygote:
         command = [*prefix, sys.executable, "-s", "-S", "-P", "-c", _START, str(theirs.fileno()), str(_ROOT)]
         settings = {"layers": [*layers], "readable": [*readable], "hidden": [str(_ROOT)]}
         with theirs:
-            self.process = subprocess.Popen(
-                command,
-                # Fixed hashes: a program that prints a set gives the same answer whenever it is graded.
-                env={"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8", "MALLOC_ARENA_MAX": "1"},
-                cwd="/",
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,
-            )
+            try:
+                self.process = _popen(command, theirs.fileno())
+            except BaseException:
+                ours.close()
+                raise
         self.control = ours
-        self.layers = self._begin(settings)
+        try:
+            self.layers = self._begin(settings)
+        except BaseException:  # also an interrupt: a process that nobody knows must not go on
+            self.close()
+            raise
 
     def start(self, number: int, descriptors: Sequence[int]) -> None:
         """Start a guest; OSError when the zygote is gone."""
@@ -67,13 +66,11 @@ class Zygote:
 
     def close(self) -> None:
         """End it with all that it has forked."""
-        with contextlib.suppress(OSError):
-            self.control.shutdown(socket.SHUT_RDWR)  # also where a process that we have forked holds it open
-        self.control.close()
+        self._end_control()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(timeout=1.0)
         if self.process.returncode is None:
-            self.process.kill()
+            self._kill()
             self.process.wait()
         if self.process.stderr is not None:
             self.process.stderr.close()
@@ -99,8 +96,34 @@ class Zygote:
             self.control.settimeout(None)
             self.control.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _SEND_TIMEOUT)
             return Layers(**json.loads(told))
-        self.process.kill()
+        self._end_control()
+        self._kill()
         assert self.process.stderr is not None
         error = os.read(self.process.stderr.fileno(), 1 << 16).decode("utf-8", "replace").strip()
-        self.close()
         raise ConfigError(f"the sandbox does not start: {error.splitlines()[-1] if error else 'no reason given'}")
+
+    def _kill(self) -> None:
+        """The whole group: what bubblewrap has started would otherwise outlive it."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+
+    def _end_control(self) -> None:
+        """Close the socket, also where a process that we have forked holds it open."""
+        with contextlib.suppress(OSError):
+            self.control.shutdown(socket.SHUT_RDWR)
+        self.control.close()
+
+
+def _popen(command: Sequence[str], control_fd: int) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        command,
+        # Fixed hashes: a program that prints a set gives the same answer whenever it is graded.
+        # One arena: each of a thread's own takes 64 MB of the address space that a program may have.
+        env={"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8", "MALLOC_ARENA_MAX": "1"},
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        pass_fds=[control_fd],
+        start_new_session=True,
+    )
