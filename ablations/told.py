@@ -1,5 +1,8 @@
 """What an arm is, in a line that a report can print."""
 
+from collections import Counter
+from collections.abc import Mapping
+
 from klear_core.config import ObjectiveConfig, RunConfig
 from klear_core.reward_config import CodeFilterConfig, RewardConfig
 from klear_core.settings import look_up, to_plain
@@ -14,7 +17,7 @@ def treatment_told(config: RunConfig) -> str:
             params = _listed(part.params)
             return f"{part.note} ({part.surrogate}: {params})" if params else part.note
         case RewardConfig():
-            return f"{part.note} ({_listed(to_plain(part.scores))})"
+            return f"{part.note} ({_scores_told(to_plain(part.scores))})"
         case CodeFilterConfig():
             return _filter_told(part)
     return f"{config.sweep.compare} = {show(look_up(config, config.sweep.compare))}"
@@ -27,8 +30,14 @@ def show(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _listed(values: dict[str, object]) -> str:
+def _listed(values: Mapping[str, object]) -> str:
     return ", ".join(f"{name} {show(value)}" for name, value in values.items())
+
+
+def _scores_told(scores: dict[str, float]) -> str:
+    """The scores that differ from the most common one, then that one for all others."""
+    common = Counter(scores.values()).most_common(1)[0][0]
+    return f"{_listed({name: value for name, value in scores.items() if value != common})}, all else {show(common)}"
 
 
 def _filter_told(settings: CodeFilterConfig) -> str:

@@ -17,6 +17,9 @@ from packaging.specifiers import SpecifierSet
 from ablations import machine_limits
 from ablations.child import ENVIRONMENT
 from ablations.commands import machine_checks
+from klear_core.errors import ConfigError
+from klear_core.rewards.sandbox.limits import Limits
+from klear_core.rewards.sandbox.pool import Sandbox
 from klear_core.runs.wandb_sink import resolve_mode
 
 # What the base install needs: package -> the module that is imported to see that it works.
@@ -44,6 +47,16 @@ PAIRS = (
     ),
     ("vllm", "torch==2.14.*", "vllm 0.33 is built for torch 2.14 with CUDA"),
     ("verl", "transformers<5.11", "verl 0.9.1 does not know newer ones"),
+)
+_SANDBOX_LIMITS = Limits(
+    cpu_s=1.0,
+    wall_s=10.0,
+    memory_mb=512,
+    output_kb=256,
+    stderr_kb=4,
+    threads=32,
+    open_files=32,
+    max_timeouts=2,
 )
 _CORE = Path(__file__).resolve().parents[2] / "klear_core"
 _OWN_NAME = "klear-ablations"
@@ -76,7 +89,17 @@ def checks(runs_dir: Path) -> Iterator[Check]:
     yield _disk(runs_dir)
     yield _memory()
     yield from _processes(runs_dir)
+    yield _sandbox()
     yield from _resources()
+
+
+def _sandbox() -> Check:
+    """How programs that a model wrote would be isolated here; the canaries are really tried."""
+    try:
+        with Sandbox(_SANDBOX_LIMITS) as sandbox:
+            return Check(name="sandbox", state="ok", detail=sandbox.isolation)
+    except ConfigError as error:
+        return Check(name="sandbox", state="warn", detail=str(error))
 
 
 def _python() -> Check:

@@ -2,11 +2,13 @@
 
 import copy
 import dataclasses
+import math
 
 import pytest
 import torch
 
 from klear_core.objectives.reductions import reduction_names
+from klear_core.records import Reward, Verdict
 from klear_core.rollout.native import NativeEngine
 from klear_core.trainer.rl import RLTrainer
 
@@ -164,3 +166,57 @@ def test_a_loss_that_stops_being_finite_ends_the_run_after_its_row(trainer_for):
         for result in trainer.steps():
             seen.append(result.metrics["step"])
     assert seen == [1]
+
+
+class LosesTheFirst:
+    """A grader whose machine fails the first completion of every problem."""
+
+    def __init__(self, grader, completions):
+        self._grader, self._completions = grader, completions
+
+    def grade(self, problems, completions):
+        lost = Reward(value=math.nan, verdict=Verdict.GRADER_ERROR, extracted="")
+        graded = self._grader.grade(problems, completions)
+        return [lost if k % self._completions == 0 else reward for k, reward in enumerate(graded)]
+
+
+@pytest.mark.parametrize("skip", [True, False])
+def test_a_completion_whose_grading_failed_leaves_loss_and_denominators_and_training_goes_on(
+    trainer_for, grader, monkeypatch, skip
+):
+    from klear_core.trainer import rl
+
+    counted = []
+    original = rl.step_denominators
+
+    def spy(lengths_N, group_index_N, *, num_groups):
+        counted.append(int(lengths_N.sum()))
+        return original(lengths_N, group_index_N, num_groups=num_groups)
+
+    monkeypatch.setattr(rl, "step_denominators", spy)
+    trainer = trainer_for(f"loss.skip_zero_advantage_rows={str(skip).lower()}")
+    trainer._grader = LosesTheFirst(grader, 4)
+    weights, (result,) = weights_after(trainer)
+    groups = result.rollout.groups
+    assert sum(counted) == sum(len(c.token_ids) for group in groups for c in group.completions[1:])
+    assert result.metrics["invalid_completions"] == len(groups)
+    assert math.isfinite(result.metrics["reward_mean"])
+    assert all(torch.isfinite(value).all() for value in weights.values())
+    assert result.metrics["kept_rows"] <= 0.75
+
+
+def test_the_acc_filter_takes_groups_out_of_the_denominators(trainer_for):
+    _, (kept,) = weights_after(trainer_for())
+    _, (filtered,) = weights_after(trainer_for("reward=hard_acc"))
+    assert filtered.metrics["dropped_groups"] == kept.metrics["zero_variance_groups"] > 0
+    assert filtered.metrics["learning_groups"] == kept.metrics["learning_groups"]
+    # The same gradient over fewer groups.
+    assert filtered.metrics["grad_norm_max"] > kept.metrics["grad_norm_max"]
+
+
+def test_problems_that_are_not_usable_are_never_met(trainer_for, chains):
+    trainer = trainer_for()
+    trainer._usable = [k % 2 == 0 for k in range(len(chains))]
+    allowed = {chains[k].problem_id for k in range(0, len(chains), 2)}
+    _, results = weights_after(trainer, steps=3)
+    assert {group.problem.problem_id for result in results for group in result.rollout.groups} <= allowed
