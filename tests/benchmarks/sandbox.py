@@ -2,8 +2,8 @@
 
     python tests/benchmarks/sandbox.py --rounds 7 --tests 100
 
-One test a program, no program twice, so that nothing is cached; every method uses all processors and checks its answers.
-Methods alternate, as machines are shared and noisy; the ratios are medians over the rounds.
+One test a program, no program twice, so that nothing is cached; every method uses all processors, and its answers are
+checked.  Methods alternate, as machines are shared and noisy; the ratios are medians over the rounds.
 """
 
 import argparse
