@@ -47,7 +47,7 @@ def main(descriptors: Sequence[int], cage: Cage, *, zygote: int) -> int:
 def run_program(source: str) -> int:
     """Run a whole program between descriptors 0, 1 and 2, as ``python program.py`` would; its exit code."""
     _begin()
-    code = _guarded(lambda: exec(_compiled(source), _new_main()))
+    code = _guarded(lambda: exec(_compiled(source), _new_module("__main__")))
     # What the interpreter does at its end: threads, exit handlers, buffers.
     for step in (threading._shutdown, atexit._run_exitfuncs, lambda: sys.stdout.flush()):  # type: ignore[attr-defined]
         code = _guarded(step) or code
@@ -60,12 +60,12 @@ def run_calls(source: str, entry: str, arguments: Sequence[str], results_fd: int
     Returns when all are answered. What the program prints goes to descriptor 1, which leads nowhere.
     """
     _begin()
-    main = _new_main()
+    names = _new_module("program")
     found: list[Callable[..., Any]] = []
 
     def define() -> None:
-        exec(_compiled(source), main)
-        found.append(_function(main, entry))
+        exec(_compiled(source), names)
+        found.append(_function(names, entry))
 
     kind, told = _asked(define)
     for text in arguments:
@@ -149,18 +149,19 @@ def _compiled(source: str) -> types.CodeType:
     return compile(source, _FILE, "exec", dont_inherit=True)
 
 
-def _new_main() -> dict[str, Any]:
-    module = types.ModuleType("__main__")
-    module.__dict__["__builtins__"] = __builtins__
-    sys.modules["__main__"] = module
+def _new_module(name: str) -> dict[str, Any]:
+    """The names of a new module: the main one of a program that is run, another of one whose function is called."""
+    module = types.ModuleType(name)
+    module.__dict__.update(__builtins__=__builtins__, __file__=_FILE)
+    sys.modules[name] = module
     return module.__dict__
 
 
-def _function(main: dict[str, Any], entry: str) -> Callable[..., Any]:
+def _function(names: dict[str, Any], entry: str) -> Callable[..., Any]:
     """A function of the program, or the method of that name of its class ``Solution``."""
-    if entry not in main and "Solution" in main:
-        return getattr(main["Solution"](), entry)  # type: ignore[no-any-return]
-    return main[entry]  # type: ignore[no-any-return]
+    if entry not in names and "Solution" in names:
+        return getattr(names["Solution"](), entry)  # type: ignore[no-any-return]
+    return names[entry]  # type: ignore[no-any-return]
 
 
 def _begin() -> None:

@@ -19,7 +19,8 @@ from klear_core.rewards.sandbox.syscalls import ARCHES
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 1, 4, 24, 38
 _NEW_USER, _NEW_NET, _NEW_IPC, _NEW_UTS = 0x10000000, 0x40000000, 0x08000000, 0x04000000
-_CAPABILITY_VERSION = 0x20080522
+_CAPABILITY_HEADER = struct.pack("=Ii", 0x20080522, 0)
+_NO_CAPABILITIES = bytes(24)
 _NOBODY = 65534
 _SPARE = 8  # descriptors that an interpreter opens in passing
 _MAX_STACK = 64 * 2**20
@@ -168,8 +169,7 @@ def _leave_root() -> str:
 
 def _drop_capabilities(libc: ctypes.CDLL) -> None:
     """Empty the effective, permitted and inheritable sets; a new user namespace has filled them."""
-    header = struct.pack("=Ii", _CAPABILITY_VERSION, 0)
-    if libc.capset(ctypes.c_char_p(header), ctypes.c_char_p(bytes(24))):
+    if libc.capset(_CAPABILITY_HEADER, _NO_CAPABILITIES):
         number = ctypes.get_errno()
         raise OSError(number, f"capset: {os.strerror(number)}")
 

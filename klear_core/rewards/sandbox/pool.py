@@ -43,7 +43,7 @@ class Sandbox:
         ConfigError, with what is missing and the ways on, when programs could not be run in isolation here.
         """
         self.limits = limits
-        self._slots = slots or os.cpu_count() or 1
+        self._slots = slots or 2 * (os.cpu_count() or 1)  # a guest that ends and one that begins share a processor well
         self._lock = threading.Lock()
         self._backend = choose(backend, limits=limits, readable=tuple(readable), allow_unisolated=allow_unisolated)
         self._zygote: Zygote | None = None

@@ -23,17 +23,16 @@ class Filter:
     def __init__(self, arch: Arch, *, writable_files: bool) -> None:
         """``writable_files`` leaves opening for writing to another layer (Landlock)."""
         code = _program(arch, writable_files=writable_files)
-        self._bytes = bytearray(b"".join(struct.pack("=HBBI", *instruction) for instruction in code))
         self._pid_places = [8 * k + 4 for k, instruction in enumerate(code) if instruction[3] == _OWN_PID]
-        self._length = len(code)
+        # Built here, once: every page that a guest writes to must be copied for it.
+        self._code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *instruction) for instruction in code))
+        self._header = ctypes.create_string_buffer(struct.pack("=HxxxxxxQ", len(code), ctypes.addressof(self._code)))
 
     def install(self, libc: ctypes.CDLL) -> None:
         """Filter the calling process from now on; OSError when the kernel refuses."""
         for place in self._pid_places:
-            struct.pack_into("=I", self._bytes, place, os.getpid())
-        buffer = (ctypes.c_char * len(self._bytes)).from_buffer(self._bytes)
-        header = struct.pack("=HxxxxxxQ", self._length, ctypes.addressof(buffer))
-        if libc.prctl(_PR_SET_SECCOMP, _MODE_FILTER, ctypes.c_char_p(header), 0, 0):
+            struct.pack_into("=I", self._code, place, os.getpid())
+        if libc.prctl(_PR_SET_SECCOMP, _MODE_FILTER, self._header, 0, 0):
             number = ctypes.get_errno()
             raise OSError(number, f"seccomp: {os.strerror(number)}")
 

@@ -4,6 +4,8 @@ It is started with an empty environment and without the site packages, reads no 
 never learns what is expected. It ends, and with it every guest, when its trainer's socket closes.
 """
 
+import _sitebuiltins
+import builtins
 import contextlib
 import gc
 import json
@@ -27,6 +29,9 @@ def main(control_fd: int) -> None:
     """Serve guests until the trainer closes its end of the control socket."""
     for name in _PRELOADED.split():
         __import__(name)
+    # The zygote has no site module, which would define these.
+    for word in ("exit", "quit"):
+        setattr(builtins, word, _sitebuiltins.Quitter(word, "Ctrl-D"))
     with socket.socket(fileno=control_fd) as control:
         settings = json.loads(control.recv(1 << 16))
         cage = Cage(wanted=frozenset(settings["layers"]), readable=tuple(settings["readable"]))
