@@ -14,7 +14,7 @@ from reports.figures import write_figures
 from reports.load import SweepData
 from reports.markdown import Table, escape, number
 from reports.provenance import fixed_table, provenance_table
-from reports.reward_tables import contrast_table, filter_table, noise_table, reward_table
+from reports.reward_tables import contrast_table, filter_table, noise_sentence, noise_table, reward_table
 from reports.tables import decoding_table, result_table, verdict_table
 from reports.training_tables import corner_table, cost_table, speed_table, training_table
 
@@ -83,6 +83,9 @@ class _Writer:
         plan = self._data.plan
         lines = [f"# {escape(plan.title)}", "", self._spec.question, "", "## In short", ""]
         lines += [f"- {sentence}" for sentence in sentences.answers(self._data, self._analysis)]
+        if self._spec.contrasts:
+            told = [noise_sentence(self._data, point) for point in plan.points]
+            lines += [f"- {sentence}" for sentence in told if sentence]
         lines += ["", *[f"- {sentence}" for sentence in self._spec.scope], ""]
         primary = plan.primary
         lines.append(

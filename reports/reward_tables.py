@@ -106,6 +106,26 @@ def noise_table(data: SweepData, point: str) -> Table:
     return Table(name=file_name("gradient_noise", point), header=header, rows=rows, raw=pd.DataFrame(raw), notes=notes)
 
 
+def noise_sentence(data: SweepData, point: str) -> str:
+    """Whether the soft reward lowers the gradient's variance, as the paper holds; "" where that is not compared."""
+    raw = noise_table(data, point).raw
+    if data.plan.baseline != "hard" or raw.empty or "soft" not in set(raw["treatment"]):
+        return ""
+    row = raw.set_index("treatment").to_dict("index")["soft"]
+    value, low, high = (float(row[name]) for name in ("ratio", "ratio_low", "ratio_high"))
+    ratio = Estimate(value=value, low=low, high=high, n=0)
+    if math.isnan(ratio.low):
+        verdict = "one seed does not tell"
+    elif ratio.low <= 1 <= ratio.high:
+        verdict = "not resolved"
+    else:
+        verdict = "lower" if ratio.high < 1 else "higher"
+    return (
+        f"The paper holds that a soft reward lowers the variance of the gradient (arXiv 2508.07629). On the same "
+        f"completions, at step 1, soft's is {interval(ratio, '.2f')} times hard's: {verdict}."
+    )
+
+
 def _measured(run: RunData) -> pd.DataFrame:
     if "gradient_variance" not in run.steps:
         return pd.DataFrame()
