@@ -11,6 +11,8 @@ import stat
 from pathlib import Path
 from typing import Any
 
+from tests.rewards import processes
+
 MARK = "klear-escape"  # in the name of every file that a program tries to leave
 _ANSWERS = json.dumps({"21": "42", "-4": "-8"})
 _LIBRARY = (str(Path(os.__file__).parent),)
@@ -72,6 +74,8 @@ class Host:
 
     def changes(self) -> list[str]:
         """What differs from the time before, in words; the decoys are gone afterwards."""
+        # What the kernel has not ended quite yet is no child that was left.
+        processes.wait_until(lambda: not _children(), seconds=2)
         after = self._state()
         found = [
             f"{key}: {self._before.get(key)} -> {after.get(key)}"
