@@ -15,6 +15,7 @@ import random
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from klear_core.rewards.code import CodeJudge
 from klear_core.rewards.sandbox import backends
@@ -40,6 +41,20 @@ def forbid_user_namespaces() -> None:
             Path("/proc/sys/user/max_user_namespaces").write_text("0", encoding="ascii")
 
 
+def examine(host: Host, options: argparse.Namespace) -> dict[str, Any]:
+    """Verdicts of every program as letters, and what has changed."""
+    cases = programs.load(host.planted())
+    random.Random(7).shuffle(cases)
+    limits = dataclasses.replace(LIMITS, wall_s=options.wall)
+    started = time.monotonic()
+    with Sandbox(limits, backend=options.backend, slots=options.slots) as sandbox:
+        verdicts = CodeJudge(sandbox).judge_all([(case.source, case.tests) for case in cases])
+        isolation = sandbox.isolation
+    found = {case.name: "".join(letters) for case, letters in zip(cases, verdicts, strict=True)}
+    seconds = round(time.monotonic() - started, 2)
+    return {"isolation": isolation, "verdicts": found, "changes": host.changes(), "seconds": seconds}
+
+
 def main() -> None:
     """Judge and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -54,18 +69,8 @@ def main() -> None:
     backends._LAYERS = tuple(options.layers.split())
     with tempfile.TemporaryDirectory(prefix="corpus") as folder:
         Path(folder).chmod(0o777)
-        host = Host(Path(folder))
-        cases = programs.load(host.planted())
-        random.Random(7).shuffle(cases)
-        started = time.monotonic()
-        limits = dataclasses.replace(LIMITS, wall_s=options.wall)
-        with Sandbox(limits, backend=options.backend, slots=options.slots) as sandbox:
-            verdicts = CodeJudge(sandbox).judge_all([(case.source, case.tests) for case in cases])
-            isolation = sandbox.isolation
-        found = {case.name: "".join(found) for case, found in zip(cases, verdicts, strict=True)}
-        seconds = round(time.monotonic() - started, 2)
-        told = {"isolation": isolation, "verdicts": found, "changes": host.changes(), "seconds": seconds}
-        os.chdir("/")
+        with Host(Path(folder)) as host:
+            told = examine(host, options)
     print(json.dumps(told))
 
 

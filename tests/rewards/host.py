@@ -11,6 +11,8 @@ import stat
 from pathlib import Path
 from typing import Any
 
+from tests.rewards import processes
+
 MARK = "klear-escape"  # in the name of every file that a program tries to leave
 _ANSWERS = json.dumps({"21": "42", "-4": "-8"})
 _LIBRARY = (str(Path(os.__file__).parent),)
@@ -70,18 +72,25 @@ class Host:
             "__PORT__": str(self._sockets[0].getsockname()[1]),
         }
 
+    def __enter__(self) -> "Host":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.chdir("/")
+        for each in self._sockets:
+            each.close()
+        self._shm.unlink()
+
     def changes(self) -> list[str]:
-        """What differs from the time before, in words; the decoys are gone afterwards."""
+        """What differs from the time before, in words."""
+        # What the kernel has not ended quite yet is no child that was left.
+        processes.wait_until(lambda: not _children(), seconds=2)
         after = self._state()
-        found = [
+        return [
             f"{key}: {self._before.get(key)} -> {after.get(key)}"
             for key in sorted({*self._before, *after})
             if self._before.get(key) != after.get(key)
         ]
-        for each in self._sockets:
-            each.close()
-        self._shm.unlink()
-        return found
 
     def _addresses(self) -> list[str]:
         return [str(self._folder / "socket"), f"\0klear-decoy-{os.getpid()}"]

@@ -2,8 +2,8 @@
 
     python -m tests.rewards.soak --runs 100000
 
-Runs are counted by tests.  After every batch the verdicts are compared, and processes, descriptors, memory of trainer
-and zygote, and files in temporary folders with what they were after the first batches.
+Runs are counted by tests.  After every batch the verdicts are compared, and processes, descriptors and memory of
+trainer and zygote with what they were after the first batches; at the end the host with what it was before.
 """
 
 import argparse
@@ -36,13 +36,7 @@ def footprint(zygote: int) -> dict[str, float]:
         "children": len(processes.children(os.getpid())),
         "MB": _resident_mb(os.getpid()),
         "MB of the zygote": _resident_mb(zygote),
-        # Others use these folders too; what we could leave bears our names.
-        "files": sum(_is_ours(path.name) for place in ("/tmp", "/dev/shm") for path in Path(place).iterdir()),
     }
-
-
-def _is_ours(name: str) -> bool:
-    return name.startswith(("klear", "canary"))
 
 
 def _resident_mb(process: int) -> float:
@@ -65,37 +59,37 @@ def honest(count: int, chance: random.Random) -> list[programs.Case]:
 
 def soak(runs: int, *, long_a_batch: int, tell=lambda text: None) -> list[str]:
     """Run so many tests; what went wrong, in words."""
-    chance = random.Random(5)
-    with tempfile.TemporaryDirectory(prefix="soak") as folder:
-        host = Host(Path(folder))
-        corpus = programs.load(host.planted())
-        quick = [case for case in corpus if not case.expected & _LONG]
-        slow = [case for case in corpus if case.expected & _LONG]
-        wrong: list[str] = []
-        counts: Counter[str] = Counter()
-        before: dict[str, float] = {}
-        began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="soak") as folder, Host(Path(folder)) as host:
         with Sandbox(LIMITS) as sandbox:
-            batch = 0
-            while sum(counts.values()) < runs:
-                batch += 1
-                cases = chance.choices(quick, k=_BATCH // 3) + chance.sample(slow, long_a_batch)
-                cases += honest(_BATCH - len(cases), chance)
-                chance.shuffle(cases)
-                judge = code.CodeJudge(sandbox)  # without what the last one remembers
-                found = judge.judge_all([(f"{case.source}\n# {k}", case.tests) for k, case in enumerate(cases)])
-                for case, verdicts in zip(cases, found, strict=True):
-                    counts.update(verdicts)
-                    if not set(verdicts) <= case.expected:
-                        wrong.append(f"{case.name}: {''.join(verdicts)}")
-                assert sandbox._zygote is not None
-                now = footprint(sandbox._zygote.process.pid)
-                before = now if batch <= _WARM else before
-                wrong += [f"{key} grew from {before[key]} to {now[key]}" for key in now if _grew(key, before, now)]
-                done = sum(counts.values())
-                tell(f"{done} runs, {done / (time.monotonic() - began):.0f} a second, {dict(counts)}, {now}")
-        wrong += host.changes()
-        os.chdir("/")
+            wrong = _batches(sandbox, programs.load(host.planted()), runs, long_a_batch, tell)
+        return wrong + host.changes()  # files in temporary folders and shared memory, too
+
+
+def _batches(sandbox: Sandbox, corpus: list[programs.Case], runs: int, long_a_batch: int, tell) -> list[str]:
+    chance = random.Random(5)
+    quick = [case for case in corpus if not case.expected & _LONG]
+    slow = [case for case in corpus if case.expected & _LONG]
+    wrong: list[str] = []
+    counts: Counter[str] = Counter()
+    before: dict[str, float] = {}
+    batch, began = 0, time.monotonic()
+    while sum(counts.values()) < runs:
+        batch += 1
+        cases = chance.choices(quick, k=_BATCH // 3) + chance.sample(slow, long_a_batch)
+        cases += honest(_BATCH - len(cases), chance)
+        chance.shuffle(cases)
+        judge = code.CodeJudge(sandbox)  # without what the last one remembers
+        found = judge.judge_all([(f"{case.source}\n# {k}", case.tests) for k, case in enumerate(cases)])
+        for case, verdicts in zip(cases, found, strict=True):
+            counts.update(verdicts)
+            if not set(verdicts) <= case.expected:
+                wrong.append(f"{case.name}: {''.join(verdicts)}")
+        assert sandbox._zygote is not None
+        now = footprint(sandbox._zygote.process.pid)
+        before = now if batch <= _WARM else before
+        wrong += [f"{key} grew from {before[key]} to {now[key]}" for key in now if _grew(key, before, now)]
+        done = sum(counts.values())
+        tell(f"{done} runs, {done / (time.monotonic() - began):.0f} a second, {dict(counts)}, {now}")
     return wrong
 
 

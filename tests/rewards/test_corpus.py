@@ -19,7 +19,6 @@ _ROOT = Path(__file__).resolve().parents[2]
 _ORDINARY = 60000
 _IS_ROOT = os.getuid() == 0
 _NO_BWRAP = "bwrap is not installed (Debian: apt-get install bubblewrap)" if shutil.which("bwrap") is None else ""
-_SHORT = ("--wall", "0.6")
 # Where bubblewrap stands alone, a guest sees a /proc of its own, with bwrap's first process and the mounts.
 _OWN_PROC = {"host/secrets": {code.TestVerdict.WRONG}, "stealing/memory_of_processes": {code.TestVerdict.PASS}}
 
@@ -36,7 +35,7 @@ class Setting:
 
 
 _SETTINGS = {
-    "one at a time": Setting(options=("--slots", "1", *_SHORT)),
+    "one at a time": Setting(options=("--slots", "1")),
     "32 at once": Setting(options=("--slots", "32", "--wall", "3")),
     "no user namespaces": Setting(
         options=("--slots", "4", "--without-user-namespaces"), isolation="native: seccomp, l"

@@ -2,6 +2,7 @@
 
 import dataclasses
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -50,6 +51,11 @@ def test_canaries_tell_which_layer_is_missing(layers, told, monkeypatch):
         pool.Sandbox(LIMITS, backend="native")
     for word in told:
         assert word in str(refused.value)
+
+
+def test_a_machine_that_runs_out_of_memory_ends_guests_first(sandbox):
+    sandbox.run(SHORT)
+    assert Path(f"/proc/{sandbox._zygote.process.pid}/oom_score_adj").read_text().strip() == "1000"
 
 
 @pytest.mark.parametrize("layers", [("seccomp", "landlock"), _LAYERS])

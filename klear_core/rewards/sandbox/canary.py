@@ -26,7 +26,7 @@ _PROBES = {
     "open a local socket": "socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)",
     "start a process": "os.fork() or os._exit(0)",
     "signal another process": "os.kill(trainer, 0)",
-    "raise a limit": "resource.setrlimit(resource.RLIMIT_CPU, (9999, 9999))",
+    "raise a limit": "resource.setrlimit(resource.RLIMIT_AS, (2**50, 2**50))",
     "change its user": "os.setuid(1)",
     # Comes last and tells by itself, as it would not come back.
     "execute a program": "os.execv(*python(f'print({json.dumps([*done, name])!r})'))",

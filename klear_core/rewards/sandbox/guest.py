@@ -167,7 +167,27 @@ def _function(names: dict[str, Any], entry: str) -> Callable[..., Any]:
 def _begin() -> None:
     """The state of a fresh interpreter, the same whenever a program is graded."""
     random.seed(0)
+    threading.main_thread()._set_native_id()  # type: ignore[attr-defined]
+
+
+def prepare() -> None:
+    """What every guest finds ready, as it pays for each page that it writes: the streams of descriptors 0 to 2.
+
+    They learn what kind of file they are over when they are made: a file in memory, and pipes.
+    """
     sys.argv[:] = sys.orig_argv[:] = [_FILE]
+    like = (wire.anonymous_file("like", b""), *os.pipe())
+    kept = [os.dup(fd) for fd in range(3)]
+    for fd, other in enumerate((like[0], like[2], like[2])):
+        os.dup2(other, fd)
+    _open_streams()
+    for fd, other in enumerate(kept):
+        os.dup2(other, fd)
+    for fd in (*like, *kept):
+        os.close(fd)
+
+
+def _open_streams() -> None:
     for name, fd, mode in (("stdin", 0, "rb"), ("stdout", 1, "wb"), ("stderr", 2, "wb")):
         raw = io.FileIO(fd, mode, closefd=False)
         buffer: Any = io.BufferedReader(raw) if mode == "rb" else io.BufferedWriter(raw)

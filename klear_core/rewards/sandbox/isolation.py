@@ -23,6 +23,7 @@ _CAPABILITY_HEADER = struct.pack("=Ii", 0x20080522, 0)
 _NO_CAPABILITIES = bytes(24)
 _NOBODY = 65534
 _SPARE = 8  # descriptors that an interpreter opens in passing
+_MAX_CPU_S = 10**7
 _MAX_STACK = 64 * 2**20
 
 # Shared libraries, time zones and the interpreter; no home, no configuration with secrets, no data.
@@ -47,6 +48,8 @@ class Cage:
         """Give up what the zygote and all that it forks never need; ``wanted`` names the layers that are to be used."""
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._base_bytes = _address_space()
+        with contextlib.suppress(OSError):  # a machine that runs out of memory ends guests, not the trainer
+            Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
         self._libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
         arch = ARCHES.get(platform.machine())
         self._ruleset = -1
@@ -83,7 +86,7 @@ class Cage:
         os.setsid()
         if self.layers.namespaces and not self._unshare(_NEW_USER):  # its own, so that its threads are counted alone
             raise OSError("user namespace: refused")
-        _set_limits(limits, base_bytes=self._base_bytes, cpu_s=int(limits.cpu_s * tests) + 1)
+        _set_limits(limits, base_bytes=self._base_bytes, cpu_s=int(2 * limits.cpu_s * tests) + 2)
         if self.layers.namespaces:
             # Without a user namespace of its own this would count every process of the user.
             resource.setrlimit(resource.RLIMIT_NPROC, (limits.threads, limits.threads))
@@ -125,11 +128,14 @@ class Cage:
 
 
 def _set_limits(limits: Limits, *, base_bytes: int, cpu_s: int) -> None:
-    """The kernel's own limits; that of CPU time is in whole seconds and comes after the trainer's."""
+    """The kernel's own limits.
+
+    That of CPU time comes long after the trainer's: the kernel counts clock ticks for it, by which a program can look
+    busier than it is. Its hard limit, which ends in SIGKILL, is out of reach, as SIGKILL means the machine's failure.
+    """
     memory = base_bytes + limits.memory_mb * 2**20
     for kind, value in (
         (resource.RLIMIT_AS, memory),
-        (resource.RLIMIT_CPU, cpu_s),
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_NOFILE, limits.open_files + _SPARE),
@@ -139,6 +145,8 @@ def _set_limits(limits: Limits, *, base_bytes: int, cpu_s: int) -> None:
         hard = resource.getrlimit(kind)[1]
         lowest = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(kind, (lowest, lowest))
+    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu_s if hard < 0 else min(cpu_s, hard), _MAX_CPU_S if hard < 0 else hard))
     # Many honest programs raise this one to its hard limit, and it is bounded by the address space anyway.
     hard = resource.getrlimit(resource.RLIMIT_STACK)[1]
     resource.setrlimit(resource.RLIMIT_STACK, (_MAX_STACK if hard < 0 else min(_MAX_STACK, hard), hard))

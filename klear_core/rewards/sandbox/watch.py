@@ -112,6 +112,8 @@ class Watch:
         code = os.waitstatus_to_exitcode(status)
         if code == -signal.SIGKILL:
             return Ended.LOST  # nobody in the cage can send it, and it was not us
+        if code == -signal.SIGXCPU:
+            return Ended.CPU
         if code == guest.MEMORY_EXIT:
             return Ended.MEMORY
         # A function that ends its process has given no answer.

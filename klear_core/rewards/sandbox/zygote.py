@@ -32,6 +32,7 @@ def main(control_fd: int) -> None:
     # The zygote has no site module, which would define these.
     for word in ("exit", "quit"):
         setattr(builtins, word, _sitebuiltins.Quitter(word, "Ctrl-D"))
+    guest.prepare()
     with socket.socket(fileno=control_fd) as control:
         settings = json.loads(control.recv(1 << 16))
         cage = Cage(wanted=frozenset(settings["layers"]), readable=tuple(settings["readable"]))
