@@ -21,7 +21,7 @@ _PROBES = {
     "list a folder": "os.listdir(folder)",
     "read another process": "open(f'/proc/{trainer}/environ', 'rb').read()",
     "write a file": "open(folder + '/written', 'w').write('x')",
-    "write to shared memory": "open('/dev/shm/canary', 'w').write('x')",
+    "write to shared memory": "open(f'/dev/shm/canary-{trainer}', 'w').write('x')",
     "open a socket": "socket.socket(socket.AF_INET, socket.SOCK_STREAM)",
     "open a local socket": "socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)",
     "start a process": "os.fork() or os._exit(0)",
@@ -75,6 +75,7 @@ def probe(zygote: Zygote, limits: Limits, *, folder: str, trainer: int) -> list[
         watch.ended(status, used_s)
     finally:
         watch.close()
+        Path(f"/dev/shm/canary-{trainer}").unlink(missing_ok=True)  # by a probe that came through
     (run,) = watch.runs
     if run.ended is not Ended.ANSWERED:
         raise ConfigError(f"a probe did not run: {(run.error.strip().splitlines() or [run.ended])[-1]}")
