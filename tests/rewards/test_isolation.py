@@ -1,6 +1,7 @@
 """Each canary tells when its layer is missing, and a machine without isolation is refused."""
 
 import dataclasses
+import os
 import shutil
 from pathlib import Path
 
@@ -51,6 +52,7 @@ def test_canaries_tell_which_layer_is_missing(layers, told, monkeypatch):
         pool.Sandbox(LIMITS, backend="native")
     for word in told:
         assert word in str(refused.value)
+    assert not list(Path("/dev/shm").glob(f"canary-{os.getpid()}"))
 
 
 def test_a_machine_that_runs_out_of_memory_ends_guests_first(sandbox):

@@ -75,7 +75,7 @@ def probe(zygote: Zygote, limits: Limits, *, folder: str, trainer: int) -> list[
         watch.ended(status, used_s)
     finally:
         watch.close()
-        Path(f"/dev/shm/canary-{trainer}").unlink(missing_ok=True)  # where nothing is isolated, it is there now
+        Path(f"/dev/shm/canary-{trainer}").unlink(missing_ok=True)  # by a probe that came through
     (run,) = watch.runs
     if run.ended is not Ended.ANSWERED:
         raise ConfigError(f"a probe did not run: {(run.error.strip().splitlines() or [run.ended])[-1]}")
