@@ -133,7 +133,7 @@ def test_a_zygote_that_does_not_start_again_loses_the_batch_only(sandbox, monkey
         raise ConfigError("no more processes")
 
     whole = sandbox._backend
-    monkeypatch.setattr(sandbox, "_backend", backends.Backend(told="", start=refuse))
+    monkeypatch.setattr(sandbox, "_backend", backends.Backend(told="", is_isolated=True, start=refuse))
     found = sandbox.run_all([SHORT] * 5)
     assert {run.ended for runs in found for run in runs} == {_Ended.LOST}
     assert "no more processes" in found[0][0].error

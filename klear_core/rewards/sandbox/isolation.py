@@ -84,11 +84,13 @@ class Cage:
         if os.getppid() != parent:
             raise OSError("the zygote is gone")
         os.setsid()
-        if self.layers.namespaces and not self._unshare(_NEW_USER):  # its own, so that its threads are counted alone
+        # A user namespace of its own lets the kernel count its threads alone. It never counts those of root, whose
+        # guests only the trainer watches.
+        counts_threads = self.layers.namespaces and os.geteuid() != 0
+        if counts_threads and not self._unshare(_NEW_USER):
             raise OSError("user namespace: refused")
         _set_limits(limits, base_bytes=self._base_bytes, cpu_s=int(2 * limits.cpu_s * tests) + 2)
-        if self.layers.namespaces:
-            # Without a user namespace of its own this would count every process of the user.
+        if counts_threads:
             resource.setrlimit(resource.RLIMIT_NPROC, (limits.threads, limits.threads))
         if self._ruleset >= 0:
             landlock.restrict(self._libc, self._ruleset)
