@@ -73,18 +73,21 @@ def noise_table(data: SweepData, point: str) -> Table:
         ratio = _ratio(first, against) if treatment != baseline else mean_interval([])
         trained = mean_interval([float(frame["gradient_variance"].mean()) for frame in later])
         shares = [_noise_share(frame, problems) for frame in later]
+        later_share = sum(shares) / len(shares) if shares else math.nan
+        first_share = _noise_share(pd.DataFrame([*first.values()]), problems)
         rows.append(
             [
                 treatment,
                 interval(variance, ".2f"),
                 interval(ratio, ".2f") if treatment != baseline else "baseline",
-                number(_noise_share(pd.DataFrame([*first.values()]), problems), ".2f"),
+                number(first_share, ".2f"),
                 interval(trained, ".2f"),
-                number(sum(shares) / len(shares) if shares else math.nan, ".2f"),
+                number(later_share, ".2f"),
             ]
         )
         raw.append(
             {"point": point, "treatment": treatment, "variance_step1": variance.value, "ratio": ratio.value}
+            | {"noise_share_step1": first_share, "noise_share_later": later_share}
             | {"ratio_low": ratio.low, "ratio_high": ratio.high, "variance_later": trained.value}
         )
     header = [
@@ -111,7 +114,8 @@ def noise_sentence(data: SweepData, point: str) -> str:
     raw = noise_table(data, point).raw
     if data.plan.baseline != "hard" or raw.empty or "soft" not in set(raw["treatment"]):
         return ""
-    row = raw.set_index("treatment").to_dict("index")["soft"]
+    by_arm = raw.set_index("treatment").to_dict("index")
+    row, hard = by_arm["soft"], by_arm.get("hard", {})
     value, low, high = (float(row[name]) for name in ("ratio", "ratio_low", "ratio_high"))
     ratio = Estimate(value=value, low=low, high=high, n=0)
     if math.isnan(ratio.low):
@@ -122,7 +126,9 @@ def noise_sentence(data: SweepData, point: str) -> str:
         verdict = "lower" if ratio.high < 1 else "higher"
     return (
         f"The paper holds that a soft reward lowers the variance of the gradient (arXiv 2508.07629). On the same "
-        f"completions, at step 1, soft's is {interval(ratio, '.2f')} times hard's: {verdict}."
+        f"completions, at step 1, soft's is {interval(ratio, '.2f')} times hard's: {verdict}. Its "
+        f"share of noise there is {number(row['noise_share_step1'], '.2f')} against "
+        f"{number(hard.get('noise_share_step1', math.nan), '.2f')}, estimates without an interval."
     )
 
 

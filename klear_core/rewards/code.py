@@ -15,6 +15,7 @@ from klear_core.rewards.outputs import is_value, same_text, same_value
 from klear_core.rewards.sandbox.limits import INFRASTRUCTURE, Ended, Program, TestRun
 from klear_core.rewards.sandbox.pool import Sandbox
 
+_BATCH = 256  # programs whose outputs are in memory at once
 _CACHED = 200_000  # programs; a set of verdicts takes some 300 bytes
 _BLOCK = re.compile(
     r"^[ \t]*```[ \t]*(?:python|py|python3)?[ \t]*\r?\n(.*?)^[ \t]*```[ \t]*\r?$",
@@ -79,14 +80,12 @@ class CodeJudge:
         """Verdicts of every program's tests, in order. What the machine has failed is not remembered."""
         keys = [_key(source, tests) for source, tests in submissions]
         unknown = {key: k for k, key in enumerate(keys) if key not in self._cache}
-        chosen = [submissions[k] for k in unknown.values()]
-        answers = self.sandbox.run_all([_program(source, tests) for source, tests in chosen])
-        self.runs += len(chosen)
         fresh: dict[bytes, Verdicts] = {}
-        for key, (_, tests), runs in zip(unknown, chosen, answers, strict=True):
-            fresh[key] = tuple(
-                judge(run, expected, tests.kind) for run, expected in zip(runs, tests.outputs, strict=True)
-            )
+        items = [*unknown.items()]
+        # A batch at a time, as outputs are held until they are judged, and programs may print up to their limit.
+        for at in range(0, len(items), _BATCH):
+            batch = {key: submissions[k] for key, k in items[at : at + _BATCH]}
+            fresh |= self._judge_batch(batch)
         found = [fresh[key] if key in fresh else self._cache[key] for key in keys]
         for key, verdicts in fresh.items():
             if TestVerdict.INFRASTRUCTURE not in verdicts:
@@ -94,6 +93,14 @@ class CodeJudge:
         while len(self._cache) > _CACHED:
             self._cache.popitem(last=False)
         return found
+
+    def _judge_batch(self, batch: dict[bytes, tuple[str, CodeTests]]) -> dict[bytes, Verdicts]:
+        answers = self.sandbox.run_all([_program(source, tests) for source, tests in batch.values()])
+        self.runs += len(batch)
+        return {
+            key: tuple(judge(run, expected, tests.kind) for run, expected in zip(runs, tests.outputs, strict=True))
+            for (key, (_, tests)), runs in zip(batch.items(), answers, strict=True)
+        }
 
 
 def read_tests(ground_truth: str) -> CodeTests:

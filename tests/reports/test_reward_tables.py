@@ -97,7 +97,10 @@ def test_the_report_answers_the_declared_contrasts_with_a_holm_of_their_own(swee
     text = write_report(data, tmp_path / "report").read_text()
     assert "soft - hard" in text
     assert "soft_acc - soft" in text
-    assert "at step 1, soft's is 0.50 [0.50, 0.50] times hard's: lower." in text
+    assert (
+        "at step 1, soft's is 0.50 [0.50, 0.50] times hard's: lower. Its share of noise there is 0.50 against 0.50"
+        in text
+    )
     assert "klear_released" not in text.split("Questions between two arms")[1].split("##")[0]  # it was not planned
     for title in ("## What the reward gave", "## How noisy the gradient was", "## What the filter dropped"):
         assert title in text
