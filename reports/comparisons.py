@@ -47,7 +47,10 @@ SPECS = {
             "All arms share one learning rate. grpo advantages do not change when a reward is scaled or shifted, so p "
             "and 2p - 1 are one arm; klear_released differs from soft_acc in what a wrong form earns only.",
         ),
-        mechanism="Where tokens left the reference band, and what the loss did with them.",
+        mechanism=(
+            "All arms share one objective, so this shows only whether they drive the policy to different distances from "
+            "the one that sampled."
+        ),
         about_clipping=False,
         contrasts=(
             ("soft", "hard", "soft or hard, every group used"),
@@ -68,7 +71,10 @@ SPECS = {
             "The reference solver knows the true function and no tests: it stands for the model that the paper samples "
             "its 16 completions from, not for the policy.",
         ),
-        mechanism="Where tokens left the reference band, and what the loss did with them.",
+        mechanism=(
+            "All arms share one objective, so this shows only whether they drive the policy to different distances from "
+            "the one that sampled."
+        ),
         about_clipping=False,
         contrasts=(
             ("reference_90", "off", "does a filter by a good solver help"),
