@@ -48,8 +48,8 @@ SPECS = {
             "and 2p - 1 are one arm; klear_released differs from soft_acc in what a wrong form earns only.",
         ),
         mechanism=(
-            "All arms share one objective, so this shows only whether they drive the policy to different distances from "
-            "the one that sampled."
+            "All arms share one objective, so this shows only whether they drive the policy to different distances "
+            "from the one that sampled."
         ),
         about_clipping=False,
         contrasts=(
@@ -72,8 +72,8 @@ SPECS = {
             "its 16 completions from, not for the policy.",
         ),
         mechanism=(
-            "All arms share one objective, so this shows only whether they drive the policy to different distances from "
-            "the one that sampled."
+            "All arms share one objective, so this shows only whether they drive the policy to different distances "
+            "from the one that sampled."
         ),
         about_clipping=False,
         contrasts=(
