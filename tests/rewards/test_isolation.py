@@ -91,3 +91,10 @@ def test_running_without_isolation_is_said_in_every_record(monkeypatch):
     with pool.Sandbox(LIMITS, allow_unisolated=True) as sandbox:
         assert sandbox.isolation.startswith("UNISOLATED: no layer")
         assert outputs(sandbox.run(SHORT)) == answers(1, 2, 3)
+
+
+@pytest.mark.parametrize("platform", ["darwin", "win32"])
+def test_other_systems_get_one_clear_line_and_no_weaker_sandbox(monkeypatch, platform):
+    monkeypatch.setattr("sys.platform", platform)
+    with pytest.raises(ConfigError, match=f"running programs needs Linux, and this is {platform}"):
+        pool.Sandbox(LIMITS, allow_unisolated=True)
