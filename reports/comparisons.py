@@ -16,6 +16,11 @@ class ComparisonSpec:
     same_problems: bool = True  # whether all arms of a seed are to meet the same problems
 
 
+_ONE_OBJECTIVE = (
+    "All arms share one objective, so this shows only whether they drive the policy to different distances from the one "
+    "that sampled."
+)
+
 SPECS = {
     "clipping": ComparisonSpec(
         question=(
@@ -47,10 +52,7 @@ SPECS = {
             "All arms share one learning rate. grpo advantages do not change when a reward is scaled or shifted, so p "
             "and 2p - 1 are one arm; klear_released differs from soft_acc in what a wrong form earns only.",
         ),
-        mechanism=(
-            "All arms share one objective, so this shows only whether they drive the policy to different distances "
-            "from the one that sampled."
-        ),
+        mechanism=_ONE_OBJECTIVE,
         about_clipping=False,
         contrasts=(
             ("soft", "hard", "soft or hard, every group used"),
@@ -71,10 +73,7 @@ SPECS = {
             "The reference solver knows the true function and no tests: it stands for the model that the paper samples "
             "its 16 completions from, not for the policy.",
         ),
-        mechanism=(
-            "All arms share one objective, so this shows only whether they drive the policy to different distances "
-            "from the one that sampled."
-        ),
+        mechanism=_ONE_OBJECTIVE,
         about_clipping=False,
         contrasts=(
             ("reference_90", "off", "does a filter by a good solver help"),

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -63,8 +64,6 @@ def bubblewrap_prefix(readable: Sequence[str]) -> list[str]:
 
 def _executables() -> list[str]:
     """The interpreter's own file and the links that lead to it, so that bwrap can start it."""
-    import sys
-
     words = []
     path = Path(sys.executable)
     for file in dict.fromkeys([path, path.resolve(), path.parent.parent / "pyvenv.cfg"]):
@@ -76,7 +75,6 @@ def _proven(
     name: str, prefix: Sequence[str], layers: Sequence[str], limits: Limits, readable: tuple[str, ...]
 ) -> Backend:
     """A backend, once its canaries have come back; ConfigError names what they could do."""
-
     with tempfile.TemporaryDirectory(prefix="canary") as folder:
         Path(folder).chmod(0o755)  # so that it is the sandbox that hides it, not the folder's mode
         zygote = Zygote(layers=layers, readable=readable, prefix=prefix)
