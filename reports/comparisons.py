@@ -17,8 +17,8 @@ class ComparisonSpec:
 
 
 _ONE_OBJECTIVE = (
-    "All arms share one objective, so this shows only whether they drive the policy to different distances from the one "
-    "that sampled."
+    "All arms share one objective, so this shows only whether they drive the policy to different distances from the "
+    "one that sampled."
 )
 
 SPECS = {
