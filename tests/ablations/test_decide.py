@@ -171,6 +171,7 @@ def test_a_finished_start_is_not_trained_again_and_any_code_takes_one_of_other_c
         config_hash=start.config.sft_key,
         data_hash="",
         sft=start.key,
+        grading="",
         provenance=schema.Provenance(
             commit="", dirty=None, source_hash="", versions={}, machine={}, threads=1, command=""
         ),
