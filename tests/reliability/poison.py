@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import pyarrow
-from torch import Tensor
 from transformers.conversion_mapping import get_checkpoint_conversion_mapping
 
 import ablations.launch
@@ -14,6 +13,7 @@ import ablations.run
 from ablations import decide
 from klear_core.config import RunConfig
 from klear_core.runs import store
+from klear_core.trainer.credit import Credit
 from klear_core.trainer.rl import RLTrainer
 from tests.reliability.command_faults import COMMAND_FAULTS
 from tests.reliability.run_faults import FAULTS, folder_of
@@ -46,17 +46,17 @@ def plant(
         COMMAND_FAULTS[command](value)
     planted = {(place, step): fault for place, fault in (runs or {}).items()}
     planted |= {(place, step + 1): fault for place, fault in (late or {}).items()}
-    original = RLTrainer._advantages
+    original = RLTrainer._credit
 
-    def advantages(self: RLTrainer, rewards: Any) -> Tensor:
+    def credit(self: RLTrainer, rewards: Any) -> Credit:
         found, config = original(self, rewards), self._config
         fault = planted.get((f"{config.arm}/seed{config.seed}", self._done + 1))
         if fault is not None and _attempt(config) <= attempts:
-            changed = FAULTS[fault](config, found)
-            return found if changed is None else changed
+            changed = FAULTS[fault](config, found.advantages_PG)
+            return found if changed is None else dataclasses.replace(found, advantages_PG=changed)
         return found
 
-    RLTrainer._advantages = advantages  # type: ignore[method-assign]
+    RLTrainer._credit = credit  # type: ignore[method-assign]
 
 
 def _warm_up() -> None:

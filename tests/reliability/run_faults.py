@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 import ablations.stages
-import klear_core.trainer.rl
+import klear_core.trainer.update
 from klear_core.config import RunConfig
 from klear_core.runs import provenance, store
 from klear_core.trainer.checkpoint import Checkpoints
@@ -79,14 +79,14 @@ def nan(config: RunConfig, advantages: Tensor) -> Tensor:
 
 def nan_loss_once(config: RunConfig, advantages: Tensor) -> None:
     """The next update's loss, and so its gradients, are NaN."""
-    original = klear_core.trainer.rl.policy_loss
+    original = klear_core.trainer.update.policy_loss
 
     def poisoned(*arguments: Any, **named: Any) -> Any:
-        klear_core.trainer.rl.policy_loss = original
+        klear_core.trainer.update.policy_loss = original
         output = original(*arguments, **named)
         return dataclasses.replace(output, total=output.total * float("nan"))
 
-    klear_core.trainer.rl.policy_loss = poisoned
+    klear_core.trainer.update.policy_loss = poisoned
 
 
 def disk_trouble(config: RunConfig, advantages: Tensor) -> None:
