@@ -124,7 +124,7 @@ def cut_after(path: Path, text: str) -> None:
         (f"{ARM}/seed0/{schema.STATUS_FILE}", truncate, "move"),
         (f"{ARM}/seed0/{schema.STATUS_FILE}", lambda path: path.write_bytes(b""), "move"),
         (f"{ARM}/seed0/{schema.STATUS_FILE}", Path.unlink, "move"),
-        (f"{ARM}/seed0/{schema.CONFIG_FILE}", lambda path: cut_after(path, "num_te"), "move"),
+        (f"{ARM}/seed0/{schema.CONFIG_FILE}", lambda path: cut_after(path, "train_prob"), "move"),
         (f"{ARM}/seed0/{schema.CONFIG_FILE}", lambda path: cut_after(path, "task:\n"), "reuse=new_folder"),
         (f"{ARM}/seed0/{schema.CONFIG_FILE}", lambda path: path.write_bytes(b""), "move"),
         (schema.LEDGER_FILE, lambda path: flip(path, 0.1), "move"),
