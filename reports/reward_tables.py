@@ -117,6 +117,8 @@ def noise_sentence(data: SweepData, point: str) -> str:
     by_arm = raw.set_index("treatment").to_dict("index")
     row, hard = by_arm["soft"], by_arm.get("hard", {})
     value, low, high = (float(row[name]) for name in ("ratio", "ratio_low", "ratio_high"))
+    if math.isnan(value):  # nothing was learned from at step 1, as at scales that are too short to learn
+        return ""
     ratio = Estimate(value=value, low=low, high=high, n=0)
     if math.isnan(ratio.low):
         verdict = "one seed does not tell"
