@@ -33,10 +33,10 @@ def sweep(write_sweep):
     (root / "clipping").rename(folder)
     plan = json.loads((folder / schema.PLAN_FILE).read_text())
     for run in plan["runs"]:
-        for old, new in ((run["folder"], f"{run['treatment']}/seed{run['seed']}"),):
-            (folder / new).parent.mkdir(exist_ok=True)
-            (folder / old).rename(folder / new)
-            run["folder"], run["arm"] = new, run["treatment"]
+        old, new = run["folder"], f"{run['treatment']}/seed{run['seed']}"
+        (folder / new).parent.mkdir(exist_ok=True)
+        (folder / old).rename(folder / new)
+        run["folder"], run["arm"] = new, run["treatment"]
     plan |= {"sweep": "reward", "fixed": {"rl.problems_per_step": "8"}, "points": {"": ""}}
     store.write_json(folder / schema.PLAN_FILE, plan)
     for run in plan["runs"]:

@@ -67,15 +67,5 @@ def test_p_and_2p_minus_1_are_one_reward_under_grpo_and_not_without_its_deviatio
 
 
 def test_the_filter_looks_at_valid_completions_only():
-    found = credit(
-        [
-            [reward(1.0), LOST],
-            [reward(0.5), LOST],
-            [
-                reward(1.0),
-                reward(0.5),
-            ][:2],
-        ],
-        "acc",
-    )
+    found = credit([[reward(1.0), LOST], [reward(0.5), LOST], [reward(1.0), reward(0.5)]], "acc")
     assert found.dropped_P.tolist() == [True, True, False]
