@@ -73,13 +73,21 @@ def _stored_shares(config: RunConfig, problems: Sequence[Problem], code: CodeJud
     folder = Path(config.launch.runs_dir) / schema.FILTER_STORE_DIR / _key(config)
     with folders.held(folder, wait_s=_LOCK_WAIT_S):
         path = folder / schema.SHARES_FILE
-        if path.is_file():
-            shares: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))
-            if all(problem.problem_id in shares for problem in problems):
-                return shares
+        shares = _read_shares(path)
+        if all(problem.problem_id in shares for problem in problems):
+            return shares
         shares = solved_shares(get_task(config.task), config.code_filter, config.task.data_seed, problems, code)
         store.write_json(path, shares)
         return shares
+
+
+def _read_shares(path: Path) -> dict[str, float]:
+    """The stored shares; none where there is no file, or a damaged one, as they can be computed again."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _key(config: RunConfig) -> str:

@@ -1,6 +1,7 @@
 """The filter by a reference solver, against flaws that are known because they were planted."""
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
@@ -58,6 +59,16 @@ def test_all_runs_of_a_sweep_share_one_file_of_shares(config, judge):
     another_seed = dataclasses.replace(config, seed=5)
     assert usable_problems(another_seed, problems, judge) == first
     assert judge.runs == ran
+
+
+def test_a_damaged_file_of_shares_is_made_again(config, judge):
+    problems = load_problems(config, "train")
+    first = usable_problems(config, problems, judge)
+    (path,) = Path(config.launch.runs_dir).glob("_filter/*/shares.json")
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    assert usable_problems(config, problems, judge) == first
+    assert path.read_bytes() == whole
 
 
 def test_the_oracle_drops_exactly_the_planted_flaws(make_config):
