@@ -73,7 +73,8 @@ class Attempt:
         self._holes = "" if prior is None or self._state is None else prior.mirror
         # The status first: records without one are taken for those of an older version.
         store.write_json(job.folder / schema.STATUS_FILE, self._status)
-        store.write_json(job.folder / schema.MANIFEST_FILE, _manifest(job))
+        self._manifest = _manifest(job)
+        store.write_json(job.folder / schema.MANIFEST_FILE, self._manifest)
         self.syncer = log.Syncer()
         self.sink = open_mirror(
             job.config,
@@ -98,7 +99,7 @@ class Attempt:
 
     def graded_by(self, told: str) -> None:
         """Note in the manifest how this attempt isolates programs and compares answers."""
-        manifest = dataclasses.replace(_manifest(self.job), grading=told)
+        manifest = dataclasses.replace(self._manifest, grading=told)
         store.write_json(self.job.folder / schema.MANIFEST_FILE, manifest)
 
     def resume(self, trainer: Trainer) -> None:

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import islice
 
 
 def shuffled_forever(count: int, *, name: str, start: int = 0) -> Iterator[int]:
@@ -16,11 +17,16 @@ def shuffled_forever(count: int, *, name: str, start: int = 0) -> Iterator[int]:
         epoch, skip = epoch + 1, 0
 
 
-def usable_only(order: Iterator[int], usable: Sequence[bool]) -> Iterator[int]:
-    """The order without the items that are not usable: what is left keeps its place relative to each other."""
+def usable_forever(usable: Sequence[bool], *, name: str, start: int = 0) -> Iterator[int]:
+    """``shuffled_forever`` without the items that are not usable; the others keep their order among each other.
+
+    ``start`` counts visits of usable items. ValueError when there is none.
+    """
     if not any(usable):
         raise ValueError("no item is usable")
-    return (index for index in order if usable[index])
+    epoch, skip = divmod(start, sum(usable))  # an epoch visits each of them once
+    order = shuffled_forever(len(usable), name=name, start=epoch * len(usable))
+    return islice((index for index in order if usable[index]), skip, None)
 
 
 @lru_cache(maxsize=2)

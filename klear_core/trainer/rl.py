@@ -13,7 +13,7 @@ from torch import Tensor
 from klear_core.advantages import get_advantage
 from klear_core.batch import TrainBatch
 from klear_core.config import RunConfig
-from klear_core.data.order import shuffled_forever, usable_only
+from klear_core.data.order import usable_forever
 from klear_core.errors import DataError, DivergedError
 from klear_core.objectives.reductions import step_denominators
 from klear_core.objectives.surrogates import get_surrogate
@@ -159,8 +159,8 @@ class RLTrainer:
         Arms that leave out different problems visit those that they share in one order.
         """
         size = self._config.rl.problems_per_step
-        order = usable_only(shuffled_forever(len(self._problems), name=f"problems/{self._config.seed}"), self._usable)
-        return [self._problems[index] for index in islice(order, (step - 1) * size, step * size)]
+        order = usable_forever(self._usable, name=f"problems/{self._config.seed}", start=(step - 1) * size)
+        return [self._problems[index] for index in islice(order, size)]
 
     def _collect(self, step: int) -> list[RolloutGroup]:
         rl = self._config.rl

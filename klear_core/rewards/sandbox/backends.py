@@ -13,7 +13,6 @@ from klear_core.rewards.sandbox import canary, isolation
 from klear_core.rewards.sandbox.limits import Limits
 from klear_core.rewards.sandbox.zygote_process import Zygote
 
-BACKENDS = ("auto", "native", "bubblewrap")
 _LAYERS = ("seccomp", "landlock", "namespaces")
 _WAYS_ON = (
     "ways on: a kernel with seccomp and Landlock (Linux 5.13 or later, not switched off by the container); "
