@@ -39,10 +39,24 @@ def _check_value(key: str, value: Any, hint: Any, limit: Limit | None) -> Any:
     if value is None and type(None) in options:
         return None
     kind = next(option for option in options if option is not type(None))
-    accepted = (int, float) if kind is float else (kind,)
-    if isinstance(value, bool) or not isinstance(value, accepted):
-        null = " or null" if type(None) in options else ""
-        raise ConfigError(f"{key} is {value!r}; allowed: a number of type {kind.__name__}{null}")
+    null = " or null" if type(None) in options else ""
+    told, fits = _fits(kind, value)
+    if not fits:
+        raise ConfigError(f"{key} is {value!r}; allowed: {told}{null}")
     if limit is not None and not limit[0](value):
         raise ConfigError(f"{key} is {value!r}; allowed: {limit[1]}")
-    return kind(value)
+    return kind(value) if kind in (int, float) else value
+
+
+def _fits(kind: Any, value: Any) -> tuple[str, bool]:
+    """What an annotation allows, in words, and whether ``value`` is that."""
+    if kind in (int, float):
+        accepted = (int, float) if kind is float else (int,)
+        return f"a number of type {kind.__name__}", isinstance(value, accepted) and not isinstance(value, bool)
+    if kind is bool:
+        return "true or false", isinstance(value, bool)
+    if kind is str:
+        return "a text", isinstance(value, str)
+    if kind == list[str]:
+        return "a list of texts", isinstance(value, list) and all(isinstance(item, str) for item in value)
+    raise TypeError(f"parameters of type {kind} cannot be checked")

@@ -31,22 +31,24 @@ class Problem:
     prompt: str
     answer: str  # "" for a problem that tests decide
     source: str
-    difficulty: int  # of a chain: its operators; of a function: its pieces
+    difficulty: float | None  # the higher the harder, on the scale of its task or data set; None where nobody says
     tests: CodeTests | None = None
     flawed: bool = False  # some expected outputs are wrong, planted on purpose; no solver is told
+    system: str = ""  # message that goes before the prompt, "" for none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SFTExample:
-    """A demonstration; ``is_correct`` says whether its final answer is right."""
+    """A demonstration: a prompt with the response that a teacher gave."""
 
     problem_id: str
     prompt: str
     response: str
-    source: str
-    teacher: str
-    is_correct: bool
-    difficulty: int
+    source: str  # where the problem and its form come from, "" where nobody says
+    teacher: str  # who wrote the response, "" where nobody says
+    is_correct: bool | None  # whether its final answer is right; None where nobody says
+    difficulty: float | None  # as of a Problem
+    system: str = ""  # as of a Problem
 
 
 class FinishReason(StrEnum):

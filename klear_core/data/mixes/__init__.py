@@ -1,0 +1,1 @@
+"""SFT data mixes: operators on streams of demonstrations, and their composition."""
