@@ -28,9 +28,9 @@ def balanced(
 ) -> Iterator[SFTExample]:
     """Keep equally many demonstrations of every source, teacher or difficulty, in the order in which they came.
 
-    Without ``count`` every group gives as many as the smallest has.  With it exactly ``count`` stay: groups give as
-    many as each other as far as they go, small ones all they have, and what does not divide goes to the largest.  Within
-    a group the draw is that of ``sample``.  Demonstrations of unknown difficulty are in no group of difficulty and are
+    Without ``count`` every group gives as many as the smallest has.  With it exactly ``count`` stay: all give
+    equally many as far as they go, small ones all they have, and what does not divide goes to the largest.  Within a
+    group the draw is that of ``sample``.  Demonstrations of unknown difficulty are in no group of difficulty and are
     dropped.  Holds all demonstrations.  Details: ``kept`` of every group, ``unknown``, ``dropped``.
     DataError when there are fewer than ``count``, or more than a hundred difficulties.
     """

@@ -26,8 +26,8 @@ def ngram_embeddings(texts: Sequence[str], *, dimensions: int) -> Tensor:
 
     Feature f goes to dimension hash(f) mod D with a sign of another bit of the hash (Weinberger et al. 2009,
     arXiv 0902.2206) and the weight sqrt(count of f in the text); rows have Euclidean length 1, that of a text without
-    features is 0.  Texts are taken in NFKC and lower case.  Weights are multiples of 1/256, so sums are exact in any order and
-    the result is the same on every machine.  ValueError when ``dimensions`` is below 1.
+    features is 0.  Texts are taken in NFKC and lower case.  Weights are multiples of 1/256, so sums are exact in
+    any order and the result is the same on every machine.  ValueError when ``dimensions`` is below 1.
     """
     if dimensions < 1:
         raise ValueError(f"dimensions is {dimensions}; allowed: 1 or more")
