@@ -83,8 +83,8 @@ def difficulty(
 ) -> Iterator[SFTExample]:
     """Keep demonstrations of difficulty <= ``cut`` (``easy``), above it (``hard``), or all.
 
-    Only ``all`` keeps those of which nobody knows the difficulty.  Streams.  Details: ``easy``, ``hard``, ``unknown`` of
-    the input, ``dropped``.
+    Only ``all`` keeps those of which nobody knows the difficulty.  Streams.  Details: ``easy``, ``hard``, ``unknown``
+    of the input, ``dropped``.
     """
     details.update(easy=0, hard=0, unknown=0, dropped=0)
     for example in examples:
