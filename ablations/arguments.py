@@ -12,10 +12,14 @@ import yaml
 from klear_core.errors import ConfigError
 
 SWEEPS = Path(__file__).resolve().parent.parent / "sweeps"
-_GROUPS = ("objective", "advantage", "model", "task", "reward", "code_filter", "scale", "sweep")
+_GROUPS = ("objective", "advantage", "model", "task", "reward", "code_filter", "sft_mix", "scale", "sweep")
 _MAX_CHARACTERS = 4000
 # Read by sweep files only, where they fill the list of the other key.
-_LISTS = {"scale.seeds": "seed", "scale.code_seeds": "seed", "scale.updates_per_rollout": "rl.updates_per_rollout"}
+_LISTS = {
+    **dict.fromkeys(("scale.seeds", "scale.code_seeds", "scale.data_seeds", "scale.grid_seeds"), "seed"),
+    "scale.updates_per_rollout": "rl.updates_per_rollout",
+    "scale.supervised_steps": "sft.steps",
+}
 # What a given checkpoint leaves without effect.
 _UNUSED_BESIDE_CHECKPOINT = ("sft.", "model.", "task.params.teacher_mistakes.")
 
@@ -115,11 +119,21 @@ def _check(overrides: Sequence[str]) -> dict[str, str]:
             raise ConfigError(f"{given[key]!r} has no effect beside {given[target]!r}; leave one out")
         if key in given and "sweep" not in given:
             raise ConfigError(f"{given[key]!r} has no effect without a sweep that reads it; set {target} instead")
-    if given.get("sft.checkpoint", "=null").partition("=")[2] not in ("null", ""):
+    is_start = given.get("sft.checkpoint", "=null").partition("=")[2] not in ("null", "")
+    if is_start and _stage(given) == "rl":
         for key, override in given.items():
             if f"{key}.".startswith(_UNUSED_BESIDE_CHECKPOINT) and key != "sft.checkpoint":
                 raise ConfigError(f"{override!r} has no effect beside {given['sft.checkpoint']!r}; leave one out")
     return given
+
+
+def _stage(given: Mapping[str, str]) -> str:
+    """The stage that the overrides ask for, by themselves or by their sweep."""
+    if "stage" in given:
+        return given["stage"].partition("=")[2]
+    path = SWEEPS / "sweep" / f"{given.get('sweep', '').partition('=')[2]}.yaml"
+    content = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return str(content.get("stage", "rl"))
 
 
 def _is_name(value: str) -> bool:

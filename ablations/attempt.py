@@ -22,7 +22,7 @@ from klear_core.trainer.model_folder import weights_hash
 
 _log = logging.getLogger(__name__)
 # Longer than a killed process takes to die; a supervised start is worth waiting for, as its holder is training it.
-_LOCK_WAIT_S = {"rl": 10.0, "sft": 24 * 3600.0}
+_LOCK_WAIT_S = {"rl": 10.0, "supervised": 10.0, "sft": 24 * 3600.0}
 _UNCLOSED = "an attempt ended without closing it, so rows of its last second may be missing"
 _RECORDS = (schema.STEPS_FILE, schema.TIMINGS_FILE, schema.EVAL_LOG, schema.ROLLOUTS_LOG)
 

@@ -10,12 +10,21 @@ from typing import Protocol
 
 from rich.console import Console
 from rich.live import Live
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from ablations.job import SFT_ARM, Job, Progress
+from ablations.job import SFT_ARM, STAGES, Job, Progress
 from klear_core.runs.schema import Plan
 
 _PLAIN_EVERY_S = 15.0
+_BAR_WIDTH = 20
+# Column -> the metric that it shows, and how.
+_SHOWN = {
+    "loss": ("loss", ".3f"),
+    "reward": ("reward_mean", ".3f"),
+    "entropy": ("entropy", ".3f"),
+    "outside band": ("band_fraction", ".2%"),
+}
 
 
 class Board(Protocol):
@@ -70,8 +79,9 @@ class Tally:
     def __init__(self, plan: Plan) -> None:
         self.arms: dict[str, _Arm] = {}
         self._fractions: dict[str, tuple[float, float]] = {}  # run -> (start, share done)
-        self._durations: dict[str, list[float]] = {"sft": [], "rl": []}
-        self._open: dict[str, set[str]] = {"sft": set(), "rl": set()}
+        self._arms: dict[str, str] = {}  # run -> its arm
+        self._durations: dict[str, list[float]] = {stage: [] for stage in STAGES}
+        self._open: dict[str, set[str]] = {stage: set() for stage in STAGES}
         self._slots_seen = 1
         for run in plan.runs:
             self.arms.setdefault(run.arm, _Arm()).planned += 1
@@ -91,6 +101,7 @@ class Tally:
         """A run has started."""
         self.arms[job.arm].running += 1
         self._fractions[job.run_id] = (time.monotonic(), 0.0)
+        self._arms[job.run_id] = job.arm
         self._slots_seen = max(self._slots_seen, len(self._fractions))
 
     def step(self, job: Job, progress: Progress) -> None:
@@ -112,6 +123,12 @@ class Tally:
             arm.failed += 1
         else:
             arm.done += 1
+
+    def share_done(self, name: str) -> float:
+        """How much of an arm's runs is done, 0 to 1; a run in progress counts by its steps."""
+        arm = self.arms[name]
+        under_way = sum(share for run, (_, share) in self._fractions.items() if self._arms[run] == name)
+        return min(1.0, (arm.done + arm.failed + under_way) / arm.planned) if arm.planned else 0.0
 
     def retry(self, job: Job) -> None:
         """An attempt has ended and the run waits for its next one."""
@@ -232,25 +249,26 @@ class LiveBoard:
 
     def _table(self) -> Table:
         table = Table(title=self._title, caption=f"ETA {_duration(self._tally.eta_s())}", title_justify="left")
-        for name in ("arm", "state", "runs", "step", "reward", "entropy", "outside band"):
-            table.add_column(name, justify="left" if name in ("arm", "state") else "right")
+        for name in ("arm", "state", "progress", "runs", "step", *_SHOWN):
+            table.add_column(name, justify="left" if name in ("arm", "state", "progress") else "right")
         for name, arm in self._tally.arms.items():
             runs = f"{arm.done}/{arm.planned}" + (f" ({arm.failed} failed)" if arm.failed else "")
             step = f"{arm.step}/{arm.total}" if arm.total else ""
-            table.add_row(name, arm.state, runs, step, *_cells(arm.metrics))
+            bar = ProgressBar(total=1.0, completed=self._tally.share_done(name), width=_BAR_WIDTH)
+            table.add_row(name, arm.state, bar, runs, step, *_cells(arm.metrics))
         return table
 
 
-def _cells(metrics: Mapping[str, float]) -> tuple[str, str, str]:
-    def cell(key: str, form: str) -> str:
+def _cells(metrics: Mapping[str, float]) -> list[str]:
+    cells = []
+    for key, form in _SHOWN.values():
         value = metrics.get(key, math.nan)
-        return "" if math.isnan(value) else format(value, form)
-
-    return cell("reward_mean", ".3f"), cell("entropy", ".3f"), cell("band_fraction", ".2%")
+        cells.append("" if math.isnan(value) else format(value, form))
+    return cells
 
 
 def _told(metrics: Mapping[str, float]) -> str:
-    cells = zip(("reward", "entropy", "outside band"), _cells(metrics), strict=True)
+    cells = zip(_SHOWN, _cells(metrics), strict=True)
     told = ", ".join(f"{name} {cell}" for name, cell in cells if cell)
     return f": {told}" if told else ""
 

@@ -53,7 +53,7 @@ def _table(prepared: Prepared) -> Table:
 def _told(prepared: Prepared, cost: Estimate, slots: int) -> list[str]:
     open_runs = sum(decision.action in (Action.NEW, Action.CONTINUE) for decision in prepared.decisions)
     open_starts = sum(start.action is not Action.REUSE for start in prepared.starts)
-    each = [f"{seconds:.0f} s a run{f' at {point}' if point else ''}" for point, seconds in cost.rl_s.items()]
+    each = [f"{seconds:.0f} s a run{f' at {point}' if point else ''}" for point, seconds in cost.run_s.items()]
     if open_starts:
         each.insert(0, f"{cost.sft_s:.0f} s a supervised start")
     runs_dir = prepared.checked.runs_dir

@@ -12,7 +12,8 @@ from klear_core.errors import RunStoreError
 
 # Bytes, rounded up from stored runs of the laptop scale.
 _STEP_ROW = 2_600  # steps.jsonl, timings.jsonl and the offline mirror of both
-_EVAL_ROW = 330  # eval.jsonl and its table; a response is at most a few dozen tokens
+_SFT_ROW = 320  # steps.jsonl and the offline mirror of supervised training
+_EVAL_ROW = 360  # eval.jsonl and its table; a response is at most a few dozen tokens
 _TEXT_ROW = 420
 _FIXED = 400_000  # config, manifest, log, tokenizer, the mirror's own files
 _CHECKPOINT_COPIES = 2 * 3 + 3 + 1  # two generations of weights and moments, one being written, the final model
@@ -27,7 +28,7 @@ class Estimate:
 
     seconds: float
     sft_s: float  # one supervised start
-    rl_s: dict[str, float]  # operating point -> one RL run
+    run_s: dict[str, float]  # operating point -> one run
     peak_mb: float  # one process
     disk_bytes: int  # at most
 
@@ -42,20 +43,20 @@ def estimate(decisions: Sequence[Decision], starts: Sequence[Start], measured: M
     ev = config.eval
     start_answers = ev.test_questions * ev.test_samples + ev.validation_questions * ev.validation_samples
     sft_s = measured.startup_s + config.sft.steps * measured.sft_update_s + start_answers * length * per_token
-    rl_s = {
+    run_s = {
         decision.config.point: measured.startup_s
-        + decision.config.rl.steps * (measured.rollout_s + measured.train_s[decision.config.point])
+        + decision.config.final_step * (measured.rollout_s * (config.stage == "rl") + measured.train_s[decision.config.point])
         + num_answers(decision.config) * length * per_token
         for decision in decisions
     }
     # The supervised starts come first, and the last batch of either may not fill the slots.
     rounds_s = _rounds(len(open_starts), slots) * sft_s
-    by_point = [sum(decision.config.point == point for decision in open_runs) * rl_s[point] for point in rl_s]
-    longest = max(rl_s.values(), default=0.0) if open_runs else 0.0
+    by_point = [sum(decision.config.point == point for decision in open_runs) * run_s[point] for point in run_s]
+    longest = max(run_s.values(), default=0.0) if open_runs else 0.0
     return Estimate(
         seconds=rounds_s + max(sum(by_point) / slots, longest),
         sft_s=sft_s,
-        rl_s=rl_s,
+        run_s=run_s,
         peak_mb=measured.peak_mb,
         disk_bytes=disk_needed(decisions, starts),
     )
@@ -82,16 +83,19 @@ def check_disk(runs_dir: Path, decisions: Sequence[Decision], starts: Sequence[S
 
 
 def num_answers(config: RunConfig) -> int:
-    """Answers that the evaluations of one RL run sample."""
-    rl, ev = config.rl, config.eval
-    validations = rl.steps // ev.validation_every + bool(rl.steps % ev.validation_every)
+    """Answers that the evaluations of one run sample."""
+    ev = config.eval
+    validations = config.final_step // ev.validation_every + bool(config.final_step % ev.validation_every)
     return validations * ev.validation_questions * ev.validation_samples + ev.test_questions * (2 * ev.test_samples + 1)
 
 
 def disk_bytes(config: RunConfig) -> int:
-    """Most bytes that one RL run has on the disk at a time."""
+    """Most bytes that one run has on the disk at a time."""
     rl = config.rl
     asked = num_answers(config)
+    if config.stage == "sft":
+        rows = config.sft.steps * _SFT_ROW + asked * _EVAL_ROW
+        return rows + _CHECKPOINT_COPIES * _FLOAT * num_parameters(config) + _FIXED
     texts = rl.steps * min(config.launch.rollout_rows, rl.problems_per_step * rl.completions_per_problem)
     rollout = rl.problems_per_step * rl.completions_per_problem * rl.max_response_tokens * 24 * 3
     rows = rl.steps * _STEP_ROW + asked * _EVAL_ROW + texts * _TEXT_ROW
@@ -102,7 +106,7 @@ def sft_disk_bytes(config: RunConfig) -> int:
     """Most bytes that one supervised start has on the disk at a time."""
     asked = config.eval.test_questions * config.eval.test_samples
     asked += config.eval.validation_questions * config.eval.validation_samples
-    rows = config.sft.steps * 250 + asked * _EVAL_ROW
+    rows = config.sft.steps * _SFT_ROW + asked * _EVAL_ROW
     return rows + _CHECKPOINT_COPIES * _FLOAT * num_parameters(config) + _FIXED
 
 

@@ -8,16 +8,17 @@ from klear_core.config import RunConfig
 from klear_core.runs import provenance
 
 SFT_ARM = "sft"
+STAGES = ("sft", "rl", "supervised")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """One child process: which stage, where it writes, and where its SFT checkpoint lies."""
 
-    stage: str  # "sft" or "rl"
+    stage: str  # sft: a start that RL runs share; a run of its own: rl, or supervised where no RL follows
     config: RunConfig
     folder: Path
-    checkpoint: Path | None  # what RL starts from; None for the SFT stage
+    checkpoint: Path | None  # what training starts from; None where it builds a model
     sft: str
     source: str  # hash of the code, taken when the sweep started
     command: str

@@ -154,11 +154,10 @@ def lay_out(prepared: Prepared, *, wandb_mode: str) -> list[Job]:
     ]
     for decision in prepared.decisions:
         if decision.action in (Action.NEW, Action.CONTINUE):
-            given, key = decision.config.sft.checkpoint, decision.run.sft
-            own = checked.runs_dir / schema.SFT_STORE_DIR / key / schema.CHECKPOINT_DIR
-            checkpoint = own if given is None else Path(given)
-            folder, config = decision.folder, decision.config
-            jobs.append(Job(stage="rl", config=config, folder=folder, checkpoint=checkpoint, sft=key, **common))
+            key, folder, config = decision.run.sft, decision.folder, decision.config
+            stage = "supervised" if config.stage == "sft" else "rl"
+            start = _start_of(decision, checked.runs_dir)
+            jobs.append(Job(stage=stage, config=config, folder=folder, checkpoint=start, sft=key, **common))
     reused = [start.folder for start in prepared.starts if start.action is Action.REUSE]
     reused += [decision.folder for decision in prepared.decisions if decision.action is Action.REUSE]
     for folder in reused:
@@ -168,8 +167,18 @@ def lay_out(prepared: Prepared, *, wandb_mode: str) -> list[Job]:
         text = yaml.safe_dump(to_plain(job.config), sort_keys=False, allow_unicode=True)
         store.write_text(job.folder / schema.CONFIG_FILE, text)
     store.write_json(checked.folder / schema.PLAN_FILE, checked.plan)
-    store.write_text(checked.folder / schema.WEIGHTS_FILE, json.dumps(_gradient_weights(checked.configs)) + "\n")
+    if checked.plan.stage == "rl":
+        store.write_text(checked.folder / schema.WEIGHTS_FILE, json.dumps(_gradient_weights(checked.configs)) + "\n")
     return jobs
+
+
+def _start_of(decision: Decision, runs_dir: Path) -> Path | None:
+    """The model folder that a run starts from, None where it builds a model."""
+    given = decision.config.sft.checkpoint
+    if given is not None:
+        return Path(given)
+    own = runs_dir / schema.SFT_STORE_DIR / decision.run.sft / schema.CHECKPOINT_DIR
+    return own if decision.run.sft else None
 
 
 def _renamed(config: RunConfig, name: str) -> RunConfig:
@@ -205,7 +214,7 @@ def _tell_failures(prepared: Prepared, tried: Tried, board: Board, started: floa
         board.say(f"failed: {job.folder}: {outcome.told} (see {job.folder / schema.LOG_FILE})")
     for job, reason in tried.not_started:
         board.say(f"not started: {job.folder}: {reason}")
-    missing = sum(job.stage == "rl" for job, _ in tried.failed) + len(tried.not_started)
+    missing = sum(job.stage != "sft" for job, _ in tried.failed) + len(tried.not_started)
     left_out = prepared.counts()["left_out"]
     total = len(prepared.decisions)
     board.say(f"{total - missing - left_out} of {total} runs done in {_clock(started)}")

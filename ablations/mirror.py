@@ -41,7 +41,7 @@ def open_mirror(
 
 
 def is_shown(stage: str, step: int, total: int) -> bool:
-    """Whether a step is mirrored: all of RL, now and then one of the supervised start."""
+    """Whether a step is mirrored: all of RL, now and then one of supervised training."""
     return stage == "rl" or step % SFT_SHOWN_EVERY == 0 or step == total
 
 

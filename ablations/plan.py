@@ -10,6 +10,7 @@ from pathlib import Path
 from ablations.differences import flatten_settings
 from ablations.filtering import check_filter
 from ablations.grading import has_tests
+from ablations.mixing import check_supervision
 from ablations.tasks import floor_of, load_problems
 from ablations.told import show, treatment_told
 from klear_core import advantages
@@ -23,10 +24,13 @@ from klear_core.trainer.model_folder import check_model
 
 _MAX_ID = 128  # of W&B
 _SHOWN = 40
+_TASK, _CAP = "task.name", "rl.max_response_tokens"
+# What has no effect on supervised training.
+_OF_RL = ("objective", "advantage", "loss", "rl", "code_filter")
 
 # What a sweep has once, not once a run.
 _ONE_FOR_ALL = (
-    *("sweep", "scale", "launch", "wandb", "eval", "task"),
+    *("stage", "sweep", "scale", "launch", "wandb", "eval", "task"),
     *("dry_run", "reuse", "only_failed", "retries", "max_failures", "fail_fast"),
 )
 
@@ -54,33 +58,39 @@ def make_plan(configs: Sequence[RunConfig]) -> CheckedPlan:
         _check_names(config)
         _check_arm(config)
         _check_context(config)
-    for split in ("train", "validation"):  # the test questions are drawn for the floor
-        load_problems(first, split)
+    by_point = {config.point: config for config in configs}
+    for config in by_point.values():
+        for split in ("train", "validation"):  # the test questions are drawn for the floor
+            load_problems(config, split)
     runs = [_planned(config) for config in configs]
     treatments = {config.treatment: treatment_told(config) for config in configs}
     sweep, notes, baseline = first.sweep, [], first.sweep.baseline
     if baseline is not None and baseline not in treatments:
         notes.append(f"baseline {baseline} is not among the arms {', '.join(treatments)}: nothing will be compared")
         baseline = None
-    floor, floor_note = floor_of(first)
     primary = schema.PrimaryMetric(
-        metric=sweep.primary.metric, split=sweep.primary.split, decoding=sweep.primary.decoding, step=first.rl.steps
+        metric=sweep.primary.metric, split=sweep.primary.split, decoding=sweep.primary.decoding, step=first.final_step
     )
     plan = schema.Plan(
         sweep=sweep.name,
         title=sweep.title,
+        stage=first.stage,
         baseline=baseline,
         primary=primary,
         treatments=treatments,
-        points={config.point: _describe_point(config) for config in configs},
+        points={point: _describe_point(config) for point, config in by_point.items()},
         fixed=_fixed(configs),
-        floor=floor,
-        floor_note=floor_note,
+        floors={point: _floor(config) for point, config in by_point.items()},
         runs=runs,
         command=command_line(),
         created=provenance.utc_now(),
     )
     return CheckedPlan(plan=plan, configs=list(configs), folder=Path(first.launch.runs_dir) / sweep.name, notes=notes)
+
+
+def _floor(config: RunConfig) -> schema.Floor:
+    accuracy, note = floor_of(config)
+    return schema.Floor(accuracy=accuracy, note=note)
 
 
 def command_line() -> str:
@@ -112,6 +122,7 @@ def _check_names(config: RunConfig) -> None:
     advantages.check_params(config.advantage.name, config.advantage.params)
     reductions.get_reduction(config.loss.reduction)
     check_filter(config, has_tests=has_tests(config))
+    check_supervision(config)
 
 
 def _check_arm(config: RunConfig) -> None:
@@ -122,6 +133,8 @@ def _check_arm(config: RunConfig) -> None:
         value = look_up(config, key)
         if key.split(".")[0] not in RESULT_PARTS or isinstance(value, dict) or is_dataclass(value):
             raise ConfigError(f"{name} is {key!r}; allowed: one setting that changes a result, such as objective.name")
+        if config.stage == "sft" and key.split(".")[0] in _OF_RL:
+            raise ConfigError(f"{name} is {key!r}, which has no effect with stage=sft; allowed: settings of data or SFT")
         if list(compared.values()).count(key) > 1:
             raise ConfigError(f"{name} is {key!r}, which is compared or a point already; allowed: each key once")
     for prefix in config.sweep.points:
@@ -158,6 +171,8 @@ def _check_one_sweep(configs: Sequence[RunConfig]) -> None:
             if _shared(config, part) != _shared(first, part):
                 raise ConfigError(f"{part} varies between runs; allowed: one value for the whole sweep")
     declared = (first.sweep.compare.split(".")[0] + ".", *first.sweep.points.values())
+    if _TASK in declared:  # its settings are its own
+        declared = (*declared, "task.params.")
     for key in _varying(configs):
         if not key.startswith(declared):
             raise ConfigError(
@@ -174,8 +189,10 @@ def _check_one_sweep(configs: Sequence[RunConfig]) -> None:
 
 
 def _shared(config: RunConfig, part: str) -> object:
-    """What of a part all runs have to agree on: the flaws of training tests may be an operating point."""
-    return config.task.without_flaws if part == "task" else getattr(config, part)
+    """What of a part all runs have to agree on: the task, or the flaws of training tests, may be an operating point."""
+    if part == "task":
+        return None if _TASK in config.sweep.points.values() else config.task.without_flaws
+    return getattr(config, part)
 
 
 def _varying(configs: Sequence[RunConfig]) -> list[str]:
@@ -186,9 +203,13 @@ def _varying(configs: Sequence[RunConfig]) -> list[str]:
 
 def _fixed(configs: Sequence[RunConfig]) -> dict[str, str]:
     varying = set(_varying(configs))
+    first = configs[0]
     whole = {"kl_term": "none", "entropy_bonus": "none", "positive_example_loss": "none"}
-    flat = flatten_settings(to_plain(configs[0]))
-    left_out = (configs[0].sweep.compare.split(".")[0] + ".", "seed")
+    flat = flatten_settings(to_plain(first))
+    left_out = (first.sweep.compare.split(".")[0] + ".", "seed")
+    if first.stage == "sft":
+        flat = {key: value for key, value in flat.items() if key.split(".")[0] not in _OF_RL or key == _CAP}
+        whole = {}
     return {
         key: show(value) for key, value in flat.items() if key not in varying and not key.startswith(left_out)
     } | whole

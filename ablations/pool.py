@@ -105,7 +105,7 @@ class Pool:
         for job in list(self._waiting):
             if len(self._children) >= self._slots:
                 return
-            if job.stage == "rl" and job.sft in self._pending_sft:
+            if job.stage != "sft" and job.sft in self._pending_sft:
                 continue
             self._waiting.remove(job)
             self._start(job)
@@ -197,7 +197,7 @@ class Pool:
         for job in jobs:
             self._waiting.remove(job)
             self._ledger.run_not_started(job, reason)
-            if job.stage == "rl":
+            if job.stage != "sft":
                 self._tried.not_started.append((job, reason))
             self._board.ended(job, reason)
 

@@ -35,7 +35,7 @@ class Measured:
     rollout_s: float  # one rollout, responses as long as the teacher's
     tokens_per_s: float  # of the same rollout
     response_tokens: float  # mean length of the teacher's responses
-    train_s: Mapping[str, float]  # operating point -> grading, scoring and updates of one step
+    train_s: Mapping[str, float]  # operating point -> grading, scoring and updates of one step, or a supervised update
     startup_s: float  # building or loading the model and the problems
     peak_mb: float
 
@@ -92,7 +92,7 @@ def _measure(configs: Mapping[str, RunConfig]) -> Measured:
     import torch
 
     from ablations.grading import open_grader
-    from ablations.stages import supervised_examples
+    from ablations.mixing import open_supervision
     from ablations.tasks import load_problems
     from klear_core.data.tasks import get_task
     from klear_core.rollout.native import NativeEngine
@@ -104,6 +104,8 @@ def _measure(configs: Mapping[str, RunConfig]) -> Measured:
 
     torch.set_num_threads(1)
     config = next(iter(configs.values()))
+    if config.stage == "sft":
+        return _measure_supervised(configs)
     started = time.perf_counter()
     problems = load_problems(config, "train")
     if config.sft.checkpoint is None:
@@ -113,12 +115,13 @@ def _measure(configs: Mapping[str, RunConfig]) -> Measured:
         model, tokenizer = load_model(Path(config.sft.checkpoint))
     startup_s = time.perf_counter() - started
 
-    examples = list(islice(supervised_examples(config), 64))
+    supervision = open_supervision(config, tokenizer)
+    examples = list(islice(supervision.examples(0), 64))
     responses = tokenizer([example.response for example in examples])["input_ids"]
     length = min(sum(len(ids) + 1 for ids in responses) / len(responses), config.rl.max_response_tokens)
     sft_update_s = 0.0
     if config.sft.checkpoint is None:
-        rows = SFTTrainer(model, tokenizer, lambda start: supervised_examples(config, start), config.sft).steps()
+        rows = SFTTrainer(model, tokenizer, supervision.examples, config.sft).steps()
         sft_update_s = _best(lambda: next(rows), min(_SFT_UPDATES, config.sft.steps))
 
     rl = config.rl
@@ -137,7 +140,6 @@ def _measure(configs: Mapping[str, RunConfig]) -> Measured:
             trainer = RLTrainer(each, model=model, tokenizer=tokenizer, engine=replay, grader=grader, problems=problems)
             steps = islice(trainer.steps(), _RL_STEPS)
             train_s[point] = min(sum(result.seconds[name] for name in _TRAINING) for result in steps)
-    unit = 2**20 if sys.platform == "darwin" else 2**10
     return Measured(
         sft_update_s=sft_update_s,
         rollout_s=rollout_s,
@@ -145,8 +147,64 @@ def _measure(configs: Mapping[str, RunConfig]) -> Measured:
         response_tokens=length,
         train_s=train_s,
         startup_s=startup_s,
-        peak_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit,
+        peak_mb=_peak_mb(),
     )
+
+
+def _measure_supervised(configs: Mapping[str, RunConfig]) -> Measured:
+    """Updates and answers of supervised runs; the answers of a model that has learned nothing run to the teacher's
+    length, as those of the end do.
+    """
+    import torch
+
+    from ablations.mixing import open_supervision
+    from ablations.tasks import load_problems
+    from klear_core.data.tasks import get_task
+    from klear_core.rollout.native import NativeEngine
+    from klear_core.trainer.collate import response_ids, tokenize_prompts
+    from klear_core.trainer.model_folder import load_model
+    from klear_core.trainer.policy import build_model
+    from klear_core.trainer.sft import SFTTrainer
+
+    torch.set_num_threads(1)
+    update_s, startup_s, rates, lengths = {}, [], [], []
+    for point, config in configs.items():
+        started = time.perf_counter()
+        if config.sft.checkpoint is None:
+            tokenizer = get_task(config.task).tokenizer()
+            model = build_model(config.model, tokenizer, seed=config.seed)
+        else:
+            model, tokenizer = load_model(Path(config.sft.checkpoint))
+        supervision = open_supervision(config, tokenizer)
+        startup_s.append(time.perf_counter() - started)
+        rows = SFTTrainer(model, tokenizer, supervision.examples, config.sft).steps()
+        update_s[point] = _best(lambda rows=rows: next(rows), min(_SFT_UPDATES, config.sft.steps))
+        responses = response_ids(tokenizer, list(islice(supervision.examples(0), 64)))
+        length = min(sum(map(len, responses)) / len(responses), config.rl.max_response_tokens)
+        questions = load_problems(config, "validation")
+        sampling = SamplingParams(
+            temperature=1.0, top_p=1.0, max_tokens=math.ceil(length), num_samples=config.eval.validation_samples
+        )
+        engine, prompts = NativeEngine(model, tokenizer), tokenize_prompts(tokenizer, questions)
+        key = RandomKey(seed=0, stream="probe", step=0)
+        sampled = engine.generate(prompts, sampling, key)
+        seconds = _best(lambda e=engine, p=prompts, s=sampling: e.generate(p, s, key), _PROBED)
+        rates.append(sum(len(c.token_ids) for group in sampled for c in group) / seconds)
+        lengths.append(length)
+    return Measured(
+        sft_update_s=0.0,
+        rollout_s=0.0,
+        tokens_per_s=min(rates),
+        response_tokens=max(lengths),
+        train_s=update_s,
+        startup_s=max(startup_s),
+        peak_mb=_peak_mb(),
+    )
+
+
+def _peak_mb() -> float:
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
 def _best(call: Any, repetitions: int) -> float:

@@ -2,25 +2,25 @@
 
 import math
 import os
-import random
 import resource
 import sys
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 
 from ablations.attempt import Attempt, run_attempt
-from ablations.evaluation import Evaluator, evaluate_step
+from ablations.evaluation import Evaluator, evaluate_step, is_evaluated
 from ablations.filtering import filter_rows, usable_problems
 from ablations.grading import open_grader
 from ablations.job import Job, Progress
+from ablations.mixing import open_supervision
 from ablations.mirror import accuracies, is_shown, step_values
 from ablations.tasks import load_problems
 from klear_core.config import RunConfig
-from klear_core.data.order import shuffled_forever
 from klear_core.data.tasks import get_task
-from klear_core.records import SFTExample
+from klear_core.errors import DivergedError
 from klear_core.rewards.grader import Grader
 from klear_core.rollout.native import NativeEngine
 from klear_core.runs import schema, store
@@ -36,24 +36,16 @@ Report = Callable[[Progress], None]
 def run_job(job: Job, report: Report) -> None:
     """Run a stage to its end, from its last checkpoint where there is one; ``run_attempt`` says what is recorded."""
     torch.set_num_threads(1)
-    stage = _run_sft if job.stage == "sft" else _run_rl
+    stage = {"sft": _run_start, "supervised": _run_supervised, "rl": _run_rl}[job.stage]
     run_attempt(job, lambda attempt: stage(attempt, report))
 
 
-def _run_sft(attempt: Attempt, report: Report) -> None:
+def _run_start(attempt: Attempt, report: Report) -> None:
+    """A supervised start that RL runs of many sweeps share."""
     config = attempt.job.config
     tokenizer = get_task(config.task).tokenizer()
     model = build_model(config.model, tokenizer, seed=config.seed)
-    trainer = SFTTrainer(model, tokenizer, lambda start: supervised_examples(config, start), config.sft)
-    attempt.resume(trainer)
-    log = attempt.records(schema.STEPS_FILE)
-    for row in trainer.steps():
-        log.append(row)
-        step = int(row["step"])
-        if is_shown("sft", step, config.sft.steps):
-            attempt.sink.log(row, step=step)
-            report(Progress(step=step, total=config.sft.steps, metrics={"loss": row["loss"]}))
-        attempt.checkpoint(trainer)
+    _imitate(attempt, report, model, tokenizer, after_step=lambda row: None)
     with open_grader(config) as grader:
         attempt.graded_by(grader.told)
         evaluator = Evaluator(config, model, tokenizer, grader)
@@ -63,15 +55,54 @@ def _run_sft(attempt: Attempt, report: Report) -> None:
     save_model(attempt.job.folder / schema.CHECKPOINT_DIR, model, tokenizer)
 
 
-def supervised_examples(config: RunConfig, start: int = 0) -> Iterator[SFTExample]:
-    """The teacher's demonstrations from visit ``start`` on, endless: a fresh one at every visit of a problem.
+def _run_supervised(attempt: Attempt, report: Report) -> None:
+    """A run of its own, whose data are what is compared: evaluated on the way and at the end."""
+    job, config = attempt.job, attempt.job.config
+    tokenizer = get_task(config.task).tokenizer()
+    if job.checkpoint is None:
+        model = build_model(config.model, tokenizer, seed=config.seed)
+    else:
+        model, tokenizer = load_model(job.checkpoint)
+    with open_grader(config) as grader:
+        attempt.graded_by(grader.told)
+        evaluator = Evaluator(config, model, tokenizer, grader)
+        clock = _Clock(attempt.number)
 
-    SFT is to see the teacher's distribution, not one draw of it. Each depends on (seed, visit) only.
-    """
-    task, pool = get_task(config.task), load_problems(config, "train")
-    order = shuffled_forever(len(pool), name=f"sft/{config.seed}", start=start)
-    for visit, index in enumerate(order, start=start):
-        yield task.demonstrate(pool[index], random.Random(f"teacher/{config.seed}/{visit}"))
+        def after_step(row: Mapping[str, float]) -> None:
+            step = int(row["step"])
+            clock.trained(row)
+            if not is_evaluated(config, step):
+                return
+            evaluated, eval_s = evaluate_step(evaluator, config, step)
+            _append(attempt, schema.EVAL_LOG, evaluated)
+            attempt.records(schema.TIMINGS_FILE).append(clock.row(step, eval_s))
+            attempt.sink.log(accuracies(evaluated), step=step)
+
+        _imitate(attempt, report, model, tokenizer, after_step)
+    attempt.sink.summarize(accuracies(_rows(attempt, schema.EVAL_LOG)))
+    save_model(job.folder / schema.CHECKPOINT_DIR, model, tokenizer)
+
+
+def _imitate(
+    attempt: Attempt, report: Report, model: Any, tokenizer: Any, after_step: Callable[[Mapping[str, float]], None]
+) -> None:
+    """The supervised training itself, from the last checkpoint on."""
+    job, config = attempt.job, attempt.job.config
+    supervision = open_supervision(config, tokenizer)
+    store.write_json(job.folder / schema.MIX_FILE, supervision.mix)
+    trainer = SFTTrainer(model, tokenizer, supervision.examples, config.sft)
+    attempt.resume(trainer)
+    log = attempt.records(schema.STEPS_FILE)
+    for row in trainer.steps():
+        log.append(row)
+        step = int(row["step"])
+        if is_shown("sft", step, config.sft.steps):
+            attempt.sink.log(row, step=step)
+            report(Progress(step=step, total=config.sft.steps, metrics={"loss": row["loss"]}))
+        after_step(row)
+        if not math.isfinite(row["loss"]):
+            raise DivergedError(f"diverged at step {step}: the loss is {row['loss']}")
+        attempt.checkpoint(trainer)
 
 
 def _run_rl(attempt: Attempt, report: Report) -> None:
@@ -116,6 +147,40 @@ def _train(attempt: Attempt, report: Report, grader: Grader) -> None:
     save_model(job.folder / schema.CHECKPOINT_DIR, model, tokenizer)
 
 
+class _Clock:
+    """Seconds and tokens of supervised updates between two evaluations."""
+
+    def __init__(self, attempt: int) -> None:
+        self._attempt = attempt
+        self._since = time.perf_counter()
+        self._tokens = 0.0
+
+    def trained(self, row: Mapping[str, float]) -> None:
+        """An update is done."""
+        self._tokens += row["response_tokens"]
+
+    def row(self, step: int, eval_s: float) -> dict[str, Any]:
+        """The row of SFT_TIMING_FIELDS after an evaluation; the next one begins here."""
+        total_s = time.perf_counter() - self._since
+        update_s, tokens = total_s - eval_s, self._tokens
+        self._since, self._tokens = time.perf_counter(), 0.0
+        return {
+            "step": step,
+            "attempt": self._attempt,
+            "pid": os.getpid(),
+            "update_s": round(update_s, 6),
+            "eval_s": round(eval_s, 6),
+            "total_s": round(total_s, 6),
+            "trained_tokens_per_s": round(tokens / update_s, 1),
+            "peak_rss_mb": _peak_rss_mb(),
+        }
+
+
+def _peak_rss_mb() -> float:
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit, 1)
+
+
 def _append(attempt: Attempt, name: str, rows: list[dict[str, Any]]) -> None:
     records = attempt.records(name)
     for row in rows:
@@ -129,7 +194,6 @@ def _rows(attempt: Attempt, name: str) -> list[Mapping[str, Any]]:
 def _timing_row(result: StepResult, eval_s: float, attempt: int) -> dict[str, Any]:
     seconds = {name: round(value, 6) for name, value in result.seconds.items()}
     tokens = sum(len(c.token_ids) for group in result.rollout.groups for c in group.completions)
-    unit = 2**20 if sys.platform == "darwin" else 2**10
     return {
         "step": result.metrics["step"],
         "attempt": attempt,
@@ -139,7 +203,7 @@ def _timing_row(result: StepResult, eval_s: float, attempt: int) -> dict[str, An
         "total_s": round(sum(seconds.values()) + eval_s, 6),
         # A rollout that came from a checkpoint was not sampled here.
         "sampled_tokens_per_s": math.nan if result.resumed else round(tokens / result.seconds["rollout_s"], 1),
-        "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit, 1),
+        "peak_rss_mb": _peak_rss_mb(),
     }
 
 

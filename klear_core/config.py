@@ -94,15 +94,34 @@ class TaskConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SFTMixConfig:
+    """What supervised training imitates: ``inputs`` are read or generated, then ``steps`` are applied in their order.
+
+    Without inputs it is the task's teacher, a fresh demonstration at every visit of a problem.  ``params`` are for
+    the interpolations of inputs and steps; see ``klear_core.data.mixes``.
+    """
+
+    name: str
+    note: str
+    params: dict[str, Any]
+    inputs: list[Any]
+    steps: list[Any]
+
+
+@dataclass(frozen=True, kw_only=True)
 class SFTConfig:
-    """Supervised start. With ``checkpoint`` (a folder) RL starts from there and the other fields are unused."""
+    """Supervised training. With ``checkpoint`` (a folder) it goes on from there where ``stage`` is sft; where it is rl,
+    RL starts from there and the other fields are unused.
+    """
 
     checkpoint: str | None
     steps: int
     batch_size: int
     learning_rate: float
+    final_learning_rate: float
     warmup_steps: int
     max_grad_norm: float
+    pack_tokens: int | None  # of a row that holds several demonstrations, none of which sees another; null = one a row
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,13 +180,16 @@ class LaunchConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ScaleConfig:
-    """Size of a sweep. ``seeds``, ``code_seeds`` (of the sweeps that run programs) and
-    ``updates_per_rollout`` are Hydra sweep lists that sweep files refer to.
+    """Size of a sweep. ``seeds``, ``code_seeds`` (of the sweeps that run programs), ``data_seeds`` and ``grid_seeds`` (of
+    those without RL) and ``updates_per_rollout`` are Hydra sweep lists that sweep files refer to.
     """
 
     name: str
     seeds: str
     code_seeds: str
+    data_seeds: str
+    grid_seeds: str
+    supervised_steps: int
     updates_per_rollout: str
 
 
@@ -176,6 +198,7 @@ class RunConfig:
     """Everything one run is, and how its sweep is run. ``run_id`` hashes the fields that change its result."""
 
     seed: int
+    stage: str  # rl: a supervised start, then RL | sft: supervised training alone, which is what is compared
     dry_run: bool  # show the plan with an estimate, start and write nothing
     reuse: str | None  # null = same settings and code only; any_code; new_folder
     only_failed: bool  # of the planned runs, those that failed
@@ -192,6 +215,7 @@ class RunConfig:
     reward: RewardConfig
     code_filter: CodeFilterConfig
     sandbox: SandboxConfig
+    sft_mix: SFTMixConfig
     sft: SFTConfig
     rl: RLConfig
     eval: EvalConfig
@@ -218,9 +242,15 @@ class RunConfig:
         return f"{self.treatment}-{self.point}" if self.point else self.treatment
 
     @property
+    def final_step(self) -> int:
+        """The step after which the test is asked and the run is done."""
+        return self.sft.steps if self.stage == "sft" else self.rl.steps
+
+    @property
     def config_hash(self) -> str:
         """Hash of the fields that change the result, the seed included."""
-        return _hash({name: dataclasses.asdict(getattr(self, name)) for name in RESULT_PARTS} | {"seed": self.seed})
+        plain = dataclasses.asdict(self)
+        return _hash({name: plain[name] for name in ("seed", *RESULT_PARTS)})
 
     @property
     def run_id(self) -> str:
@@ -229,10 +259,12 @@ class RunConfig:
 
     @property
     def sft_key(self) -> str:
-        """Hash of the settings of the shared SFT checkpoint; empty when RL starts from a given folder."""
-        if self.sft.checkpoint is not None:
+        """Hash of the settings of the shared SFT checkpoint; empty when there is none, as RL starts from a given folder
+        or there is no RL.
+        """
+        if self.sft.checkpoint is not None or self.stage == "sft":
             return ""
-        parts = {name: dataclasses.asdict(getattr(self, name)) for name in ("task", "model", "sft", "eval")}
+        parts = {name: dataclasses.asdict(getattr(self, name)) for name in ("task", "model", "sft_mix", "sft", "eval")}
         parts["eval"].pop("validation_every")
         parts["task"] = dataclasses.asdict(self.task.without_flaws)
         # What its evaluation is judged by; what a verdict is worth does not matter there.
@@ -242,7 +274,8 @@ class RunConfig:
 
 # The parts that change a result; the others say where and how to run.
 RESULT_PARTS = (
-    *("objective", "advantage", "loss", "model", "task", "reward", "code_filter", "sandbox", "sft", "rl", "eval"),
+    *("stage", "objective", "advantage", "loss", "model", "task", "reward", "code_filter", "sandbox"),
+    *("sft_mix", "sft", "rl", "eval"),
 )
 
 

@@ -29,8 +29,12 @@ _LIMITS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "loss.denominator": (lambda v: v in ("all", "kept"), "all or kept"),
     "model.name": (lambda v: re.fullmatch(r"\w[\w.-]*", v) is not None, "letters, digits, - _ ."),
     "model.head_dim": (lambda v: v > 0 and v % 2 == 0, "even and > 0"),
+    "stage": (lambda v: v in ("rl", "sft"), "rl or sft"),
+    "sft_mix.name": (lambda v: re.fullmatch(r"[a-z][a-z0-9_]*", v) is not None, "lower-case letters, digits and _"),
     "sft.checkpoint": (lambda v: v is None or v.strip() != "", "null or a folder"),
     "sft.learning_rate": (lambda v: 0 < v < math.inf, "> 0"),
+    "sft.final_learning_rate": (lambda v: 0 <= v < math.inf, ">= 0"),
+    "sft.pack_tokens": (lambda v: v is None or v > 1, "null or > 1"),
     "sft.warmup_steps": (lambda v: v >= 0, ">= 0"),
     "reward.name": (lambda v: re.fullmatch(r"[a-z][a-z0-9_]*", v) is not None, "lower-case letters, digits and _"),
     "reward.group_filter": (lambda v: v in ("off", "acc"), "off or acc"),
@@ -90,6 +94,11 @@ def check_limits(config: Any) -> None:
         raise ConfigError(
             f"rl.updates_per_rollout is {rl.updates_per_rollout}; allowed: a divisor of "
             f"rl.problems_per_step = {rl.problems_per_step}, so that all mini-batches have one size"
+        )
+    if config.sft.final_learning_rate > config.sft.learning_rate:
+        raise ConfigError(
+            f"sft.final_learning_rate is {config.sft.final_learning_rate:g}; allowed: at most "
+            f"sft.learning_rate = {config.sft.learning_rate:g}"
         )
     heads, kv_heads = config.model.num_heads, config.model.num_kv_heads
     if heads % kv_heads:

@@ -82,7 +82,8 @@ def see_run(runs_dir: Path, folder: Path) -> SeenRun:
         status, config = _read(folder)
     except HarnessError as error:
         return _row(name, state="unreadable", reason=str(error))
-    stage = "sft" if name.startswith(f"{schema.SFT_STORE_DIR}/") else "rl"
+    is_start = name.startswith(f"{schema.SFT_STORE_DIR}/")
+    stage = "sft" if is_start or config.get("stage") == "sft" else "rl"
     part = config.get(stage)
     row = _row(name, seed=config.get("seed"), planned_steps=part.get("steps") if isinstance(part, dict) else None)
     if status is None:

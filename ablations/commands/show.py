@@ -89,8 +89,8 @@ def _provenance(folder: Path) -> Iterator[str]:
     manifest = store.read_manifest(folder)
     origin = manifest.provenance
     edited = {True: " with changes that are not committed", False: "", None: ""}[origin.dirty]
-    start = manifest.sft or "a given checkpoint"
-    yield f"sweep {manifest.sweep}, arm {manifest.arm}, seed {manifest.seed}, supervised start {start}"
+    start = f", supervised start {manifest.sft}" if manifest.sft else ""
+    yield f"sweep {manifest.sweep}, arm {manifest.arm}, seed {manifest.seed}{start}"
     yield f"command: {origin.command}"
     yield f"commit: {origin.commit or 'not from a git checkout'}{edited}"
     yield f"source {origin.source_hash[:12]}, config {manifest.config_hash[:12]}, data {manifest.data_hash[:12]}"

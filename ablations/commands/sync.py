@@ -110,7 +110,7 @@ def _rebuild_run(folder: Path, mode: str) -> tuple[str, str]:
     before = _offline(folder)
     sink = open_mirror(
         config,
-        stage="sft" if is_start else "rl",
+        stage=_stage(config, is_start),
         arm=SFT_ARM if is_start else config.arm,
         run_id=status.run_id,
         folder=folder,
@@ -141,7 +141,7 @@ def _replay(
     is_done: bool,
 ) -> None:
     """Give a mirror what the run gave it, in the same order under the same step numbers."""
-    stage, total = ("sft", config.sft.steps) if is_start else ("rl", config.rl.steps)
+    stage, total = _stage(config, is_start), config.sft.steps if is_start else config.final_step
     by_step: dict[int, list[Mapping[str, Any]]] = {}
     for row in evaluated:
         by_step.setdefault(row["step"], []).append(row)
@@ -153,6 +153,11 @@ def _replay(
         if config.wandb.log_text and not is_start:
             sink.log_texts(list(texts), step=total)
         sink.summarize(accuracies(evaluated))
+
+
+def _stage(config: RunConfig, is_start: bool) -> str:
+    """Of a run, as its job had it."""
+    return "sft" if is_start else "supervised" if config.stage == "sft" else "rl"
 
 
 def _set_aside(folder: Path, replaced: Sequence[Path]) -> None:

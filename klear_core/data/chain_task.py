@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from klear_core.data import chains
-from klear_core.errors import DataError
+from klear_core.data.chain_solver import mistakes_for_accuracy
+from klear_core.data.chain_sources import WRITERS
+from klear_core.errors import ConfigError
 from klear_core.params import Limit
 from klear_core.records import Problem, SFTExample
 
@@ -25,14 +27,16 @@ class ChainMistakes:
 
 @dataclass(frozen=True, kw_only=True)
 class ChainSettings:
-    """Chains of ``num_terms`` digits under + - *, modulo 10."""
+    """Chains of ``min_terms`` to ``num_terms`` digits under + - *, modulo 10."""
 
     num_terms: int
+    min_terms: int
     teacher_mistakes: ChainMistakes
 
 
 LIMITS: Mapping[str, Limit] = {
     "num_terms": (lambda v: 2 <= v <= 8, "2 to 8"),
+    "min_terms": (lambda v: 2 <= v <= 8, "2 to 8"),
     **{f"teacher_mistakes.{name}": (lambda v: 0 <= v <= 1, "0 to 1") for name in ("add", "sub", "mul")},
 }
 
@@ -43,6 +47,11 @@ class ChainTask:
     context_tokens = _CONTEXT_TOKENS
 
     def __init__(self, data_seed: int, settings: ChainSettings) -> None:
+        if settings.min_terms > settings.num_terms:
+            raise ConfigError(
+                f"task.params.min_terms is {settings.min_terms}; allowed: at most "
+                f"task.params.num_terms = {settings.num_terms}"
+            )
         self._data_seed = data_seed
         self._settings = settings
         mistakes = settings.teacher_mistakes
@@ -55,15 +64,41 @@ class ChainTask:
 
     def problems(self, split: str, count: int) -> list[Problem]:
         """The first ``count`` problems of a split; DataError when it has fewer."""
-        return chains.problems(data_seed=self._data_seed, split=split, count=count, num_terms=self._settings.num_terms)
+        terms = {"num_terms": self._settings.num_terms, "min_terms": self._settings.min_terms}
+        return chains.problems(data_seed=self._data_seed, split=split, count=count, **terms)
 
     def demonstrate(self, problem: Problem, rng: random.Random) -> SFTExample:
         """The teacher's solution, with the mistakes of the settings."""
         return chains.demonstrate(problem, mistakes=self._mistakes, rng=rng)
 
     def solver(self, accuracy: float, training: Sequence[Problem]) -> Callable[[Problem, random.Random], SFTExample]:
-        """DataError: nothing is filtered by a solver where answers are exact."""
-        raise DataError("chains have no reference solver; allowed: code_filter=off")
+        """A solver of a stated mean accuracy over ``training``; its mistakes have the proportions of the teacher's."""
+        return self.writer("clean", accuracy, training)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """See ``klear_core.data.chain_sources``; best first."""
+        return tuple(WRITERS)
+
+    def writer(
+        self, source: str, accuracy: float, problems: Sequence[Problem]
+    ) -> Callable[[Problem, random.Random], SFTExample]:
+        """Demonstrations of ``source`` by a teacher of a stated mean accuracy over ``problems``."""
+        mistakes = mistakes_for_accuracy(accuracy, mistakes=self._mistakes, problems=problems)
+
+        def write(problem: Problem, rng: random.Random) -> SFTExample:
+            response = WRITERS[source](chains.attempt(problem, mistakes=mistakes, rng=rng), rng)
+            return SFTExample(
+                problem_id=problem.problem_id,
+                prompt=problem.prompt,
+                response=response,
+                source=source,
+                teacher="chain_teacher",
+                is_correct=response.endswith(f"{chains.BOX_OPEN}{problem.answer}{chains.BOX_CLOSE}"),
+                difficulty=problem.difficulty,
+            )
+
+        return write
 
     def half_right(self, training: Sequence[Problem]) -> Callable[[Problem, random.Random], SFTExample]:
         """A teacher that errs in about half of its demonstrations, whatever the settings."""

@@ -5,13 +5,14 @@ A problem is a chain of single digits under + - *, evaluated strictly left to ri
     prompt    3+4*7-2=
     response  <think>3+4=7;7*7=9;9-2=7</think>\\boxed{7}
 
-Difficulty is the number of terms.  A prompt belongs to the split that a hash of its text gives (80 % train,
+Difficulty is the number of operators plus that of multiplications.  A prompt belongs to the split that a hash of its text gives (80 % train,
 10 % validation, 10 % test), so splits never share a prompt.
 """
 
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 
 from klear_core.data.splits import check_count, different, problem_id_of, split_of
@@ -40,25 +41,34 @@ def solve(prompt: str) -> int:
     return value
 
 
-def draw_problem(*, data_seed: int, split: str, index: int, num_terms: int) -> Problem:
-    """Problem ``index`` of a split's endless stream; a function of its arguments alone."""
-    rng = random.Random(f"chains/{data_seed}/{split}/{index}/{num_terms}")
+def draw_problem(*, data_seed: int, split: str, index: int, num_terms: int, min_terms: int) -> Problem:
+    """Problem ``index`` of a split's endless stream, of ``min_terms`` to ``num_terms`` terms, each length as likely.
+
+    A function of its arguments alone.
+    """
+    lengths = f"{num_terms}" if min_terms == num_terms else f"{min_terms}-{num_terms}"
+    rng = random.Random(f"chains/{data_seed}/{split}/{index}/{lengths}")
     while True:
+        terms = num_terms if min_terms == num_terms else rng.randint(min_terms, num_terms)
         prompt = str(rng.randrange(10))
-        for _ in range(num_terms - 1):
+        for _ in range(terms - 1):
             prompt += rng.choice(OPERATORS) + str(rng.randrange(10))
         prompt += "="
         if split_of(prompt) == split:
             return _problem(prompt)
 
 
-def problems(*, data_seed: int, split: str, count: int, num_terms: int) -> list[Problem]:
+def problems(*, data_seed: int, split: str, count: int, num_terms: int, min_terms: int) -> list[Problem]:
     """The first ``count`` different problems of a split's stream; DataError when the split has fewer."""
-    everywhere = 10**num_terms * len(OPERATORS) ** (num_terms - 1)
-    check_count(split, count, everywhere=everywhere, what=f"chains of {num_terms} terms")
+    # The shortest chains run out first, and each length is to have its share.
+    everywhere = (num_terms - min_terms + 1) * 10**min_terms * len(OPERATORS) ** (min_terms - 1)
+    lengths = str(num_terms) if min_terms == num_terms else f"{min_terms} to {num_terms}"
+    check_count(split, count, everywhere=everywhere, what=f"chains of {lengths} terms")
 
     def draw(index: int) -> Problem:
-        return draw_problem(data_seed=data_seed, split=split, index=index, num_terms=num_terms)
+        return draw_problem(
+            data_seed=data_seed, split=split, index=index, num_terms=num_terms, min_terms=min_terms
+        )
 
     return list(islice(different(draw), count))
 
@@ -70,12 +80,25 @@ def _problem(prompt: str) -> Problem:
         prompt=prompt,
         answer=str(solve(prompt)),
         source="chains",
-        difficulty=(len(prompt) - 2) // 2,
+        difficulty=(len(prompt) - 2) // 2 + prompt.count("*"),
     )
 
 
-def demonstrate(problem: Problem, *, mistakes: Mapping[str, float], rng: random.Random) -> SFTExample:
-    """The teacher's solution. For each step, with the probability that ``mistakes`` gives for its operator, it writes
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One step of a solution as it was made: ``left operator digit = result``."""
+
+    left: int
+    operator: str
+    digit: int
+    result: int
+
+    def __str__(self) -> str:
+        return f"{self.left}{self.operator}{self.digit}={self.result}"
+
+
+def attempt(problem: Problem, *, mistakes: Mapping[str, float], rng: random.Random) -> list[Step]:
+    """A teacher's steps. For each, with the probability that ``mistakes`` gives for its operator, it writes
     a wrong digit (uniform over the nine) and goes on from there.
     """
     value = int(problem.prompt[0])
@@ -84,17 +107,29 @@ def demonstrate(problem: Problem, *, mistakes: Mapping[str, float], rng: random.
         result = apply(operator, value, int(digit))
         if rng.random() < mistakes[operator]:
             result = (result + rng.randrange(1, 10)) % 10
-        steps.append(f"{value}{operator}{digit}={result}")
+        steps.append(Step(left=value, operator=operator, digit=int(digit), result=result))
         value = result
+    return steps
+
+
+def demonstrate(problem: Problem, *, mistakes: Mapping[str, float], rng: random.Random) -> SFTExample:
+    """The teacher's solution, every step written out."""
+    steps = attempt(problem, mistakes=mistakes, rng=rng)
+    value = steps[-1].result
     return SFTExample(
         problem_id=problem.problem_id,
         prompt=problem.prompt,
-        response=f"{THINK_OPEN}{';'.join(steps)}{THINK_CLOSE}{BOX_OPEN}{value}{BOX_CLOSE}",
+        response=write_response(";".join(map(str, steps)), value),
         source=problem.source,
         teacher="chain_teacher",
         is_correct=str(value) == problem.answer,
         difficulty=problem.difficulty,
     )
+
+
+def write_response(trace: str, answer: int) -> str:
+    """A response with its reasoning and its boxed answer."""
+    return f"{THINK_OPEN}{trace}{THINK_CLOSE}{BOX_OPEN}{answer}{BOX_CLOSE}"
 
 
 def constant_floor(questions: Sequence[Problem]) -> tuple[str, float]:

@@ -43,28 +43,44 @@ _CODE = {
     "div": ("x = x // ", ""),
 }
 _DIGITS = tuple("0123456789")
+_IDLE = "x = x + 0"
 
 
-def write_response(function: Function) -> str:
-    """The response that writes a function as a program."""
-    return f"{THINK_OPEN}{_RESTATED}{len(function)}{THINK_CLOSE}{_FENCE_OPEN}{_program(function)}{_FENCE_CLOSE}"
+def write_response(function: Function, *, restated: int | None = None, idle: bool = False) -> str:
+    """The response that writes a function as a program.
+
+    Its reasoning restates the number of pieces, or says ``restated`` in its place.  With ``idle`` a line that does
+    nothing stands before every operation.
+    """
+    pieces = len(function) if restated is None else restated
+    return _reasoned(f"{_RESTATED}{pieces}", function, idle)
 
 
-def _program(function: Function) -> str:
+def write_without_reasoning(function: Function) -> str:
+    """The response with nothing between its tags."""
+    return _reasoned("", function, False)
+
+
+def _reasoned(reasoning: str, function: Function, idle: bool) -> str:
+    return f"{THINK_OPEN}{reasoning}{THINK_CLOSE}{_FENCE_OPEN}{_program(function, idle)}{_FENCE_CLOSE}"
+
+
+def _program(function: Function, idle: bool) -> str:
     if len(function) == 1:
-        return _DEFINE + _lines(function[0].operations, _SHALLOW) + _RETURN
+        return _DEFINE + _lines(function[0].operations, _SHALLOW, idle) + _RETURN
     text = _DEFINE
     for k, piece in enumerate(function):
         compared = _LESS_EQUAL if piece.inclusive else _LESS
         text += _ELSE if piece.below is None else f"{_ELIF if k else _IF}{compared}{piece.below}:"
-        text += _lines(piece.operations, _DEEP)
+        text += _lines(piece.operations, _DEEP, idle)
     return text + _RETURN
 
 
-def _lines(operations: tuple[Operation, ...], indent: str) -> str:
+def _lines(operations: tuple[Operation, ...], indent: str, idle: bool) -> str:
     text = ""
     for operation in operations:
         before, after = _CODE[operation.word]
+        text += f"{indent}{_IDLE}" if idle else ""
         text += f"{indent}{before}{'' if operation.constant is None else operation.constant}{after}"
     return text
 

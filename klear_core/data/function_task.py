@@ -5,8 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from klear_core.data import function_problems, function_teacher
+from klear_core.data import function_problems, function_teacher, functions
 from klear_core.data.function_code import longest_prompt
+from klear_core.data.function_sources import WRITERS
 from klear_core.data.function_teacher import FunctionMistakes
 from klear_core.params import Limit
 from klear_core.records import Problem, SFTExample
@@ -66,6 +67,35 @@ class FunctionTask:
     def solver(self, accuracy: float, training: Sequence[Problem]) -> Callable[[Problem, random.Random], SFTExample]:
         """A solver of a stated mean accuracy over ``training``; its mistakes have the proportions of the teacher's."""
         return function_teacher.solver(accuracy, mistakes=self._settings.teacher_mistakes, problems=training)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """See ``klear_core.data.function_sources``; best first."""
+        return tuple(WRITERS)
+
+    def writer(
+        self, source: str, accuracy: float, problems: Sequence[Problem]
+    ) -> Callable[[Problem, random.Random], SFTExample]:
+        """Demonstrations of ``source`` by a teacher of a stated mean accuracy over ``problems``."""
+        mistakes = function_teacher.mistakes_for_accuracy(
+            accuracy, mistakes=self._settings.teacher_mistakes, problems=problems
+        )
+
+        def write(problem: Problem, rng: random.Random) -> SFTExample:
+            truth = functions.parse(problem.prompt)
+            written = function_teacher.attempt(truth, mistakes=mistakes, rng=rng)
+            response, is_correct = WRITERS[source](truth, written, rng)
+            return SFTExample(
+                problem_id=problem.problem_id,
+                prompt=problem.prompt,
+                response=response,
+                source=source,
+                teacher="function_teacher",
+                is_correct=is_correct,
+                difficulty=problem.difficulty,
+            )
+
+        return write
 
     def half_right(self, training: Sequence[Problem]) -> Callable[[Problem, random.Random], SFTExample]:
         """A teacher that errs in about half of its demonstrations, whatever the settings."""

@@ -45,17 +45,26 @@ class FunctionMistakes:
 def demonstrate(problem: Problem, *, mistakes: FunctionMistakes, rng: random.Random) -> SFTExample:
     """The teacher's program; ``is_correct`` says whether it agrees with the description on all of ``INPUTS``."""
     truth = functions.parse(problem.prompt)
-    written = tuple(_written(piece, _inputs_of(truth, k), mistakes, rng) for k, piece in enumerate(truth))
-    right = written == truth or all(functions.evaluate(truth, x) == functions.evaluate(written, x) for x in INPUTS)
+    written = attempt(truth, mistakes=mistakes, rng=rng)
     return SFTExample(
         problem_id=problem.problem_id,
         prompt=problem.prompt,
         response=write_response(written),
         source=problem.source,
         teacher="function_teacher",
-        is_correct=right,
+        is_correct=agree(truth, written),
         difficulty=problem.difficulty,
     )
+
+
+def attempt(truth: Function, *, mistakes: FunctionMistakes, rng: random.Random) -> Function:
+    """The function as the teacher writes it."""
+    return tuple(_written(piece, _inputs_of(truth, k), mistakes, rng) for k, piece in enumerate(truth))
+
+
+def agree(truth: Function, written: Function) -> bool:
+    """Whether two functions have the same value at all of ``INPUTS``."""
+    return written == truth or all(functions.evaluate(truth, x) == functions.evaluate(written, x) for x in INPUTS)
 
 
 def _inputs_of(function: Function, index: int) -> list[int]:

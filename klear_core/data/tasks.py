@@ -35,6 +35,20 @@ class Task(Protocol):
         """A solver of a stated mean accuracy over ``training``; DataError when the task has none."""
         ...
 
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of the ways in which generated demonstrations are written, best first; empty where there are none."""
+        ...
+
+    def writer(
+        self, source: str, accuracy: float, problems: Sequence[Problem]
+    ) -> Callable[[Problem, random.Random], SFTExample]:
+        """Demonstrations of ``source`` by a teacher of a stated mean accuracy over ``problems``.
+
+        What the source itself does wrong comes on top.  DataError for an accuracy that the task's teacher cannot have.
+        """
+        ...
+
     def half_right(self, training: Sequence[Problem]) -> Callable[[Problem, random.Random], SFTExample]:
         """A teacher that errs in about half of its demonstrations: what a short measurement trains on."""
         ...

@@ -1,5 +1,6 @@
 """Sampling and grading benchmark questions; statistics are left to the reports."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -50,6 +51,7 @@ def evaluate(
                     "decoding": decoding,
                     "question": index,
                     "problem_id": question.problem_id,
+                    "difficulty": math.nan if question.difficulty is None else float(question.difficulty),
                     "sample": sample,
                     "answer": question.answer,
                     "extracted": reward.extracted,

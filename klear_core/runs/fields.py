@@ -69,6 +69,19 @@ SFT_STEP_FIELDS: dict[str, str] = {
     "loss": "mean cross-entropy per response token, nats",
     "learning_rate": "learning rate of the update",
     "grad_norm": "gradient norm before clipping",
+    "response_tokens": "response tokens of the update, those that are learned",
+    "positions": "positions that went through the model, prompts and padding included",
+}
+
+SFT_TIMING_FIELDS: dict[str, str] = {
+    "step": "joins steps.jsonl; a row is about all updates since the last one",
+    "attempt": "the start of the run that took these seconds, from 1",
+    "pid": "its process",
+    "update_s": "tokenizing, forward, backward and optimizer, seconds",
+    "eval_s": "evaluation after this step, seconds",
+    "total_s": "both, seconds",
+    "trained_tokens_per_s": "response tokens / update_s",
+    "peak_rss_mb": "largest resident memory of the process so far, MiB",
 }
 
 TIMING_FIELDS: dict[str, str] = {
@@ -89,11 +102,12 @@ TIMING_FIELDS: dict[str, str] = {
 
 # eval.parquet: one row per question and sample.
 EVAL_COLUMNS: dict[str, str] = {
-    "step": "RL step of the policy; 0 is the SFT checkpoint",
+    "step": "step of the policy: of RL, where 0 is the supervised start, or of supervised training",
     "split": "test or validation",
     "decoding": "t1.0, t0.6_p0.95 or greedy",
     "question": "index of the question in its split, the same for every arm and seed",
     "problem_id": "stable id of the problem",
+    "difficulty": "of the question, the higher the harder on its task's scale; NaN where nobody says",
     "sample": "index of the sample",
     "answer": "reference answer",
     "extracted": "answer found in the response, empty when there is none",

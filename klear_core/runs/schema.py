@@ -16,6 +16,7 @@ A sweep is one folder::
           *.cut<n>.jsonl            rows that a resume has cut off and made again, kept for inspection
           eval.parquet  rollouts.parquet                             the same rows as tables, made when the run is done
           filter.json               training problems kept and dropped, by difficulty and planted flaw
+          mix.json                  what supervised training imitated, in a run (or a start) that had some
           resume/                   training state of an unfinished run: two generations and ``latest``
           checkpoint/               the final model
         report/                     written by ``python -m reports <sweep>``
@@ -34,6 +35,7 @@ from klear_core.runs.fields import (
     REFERENCE_BAND,
     ROLLOUT_COLUMNS,
     SFT_STEP_FIELDS,
+    SFT_TIMING_FIELDS,
     STEP_FIELDS,
     TIMING_FIELDS,
 )
@@ -44,11 +46,12 @@ __all__ = [
     "REFERENCE_BAND",
     "ROLLOUT_COLUMNS",
     "SFT_STEP_FIELDS",
+    "SFT_TIMING_FIELDS",
     "STEP_FIELDS",
     "TIMING_FIELDS",
 ]
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 PLAN_FILE = "plan.json"
 WEIGHTS_FILE = "gradient_weights.json"
@@ -64,6 +67,7 @@ ROLLOUTS_LOG = "rollouts.jsonl"
 EVAL_FILE = "eval.parquet"
 ROLLOUTS_FILE = "rollouts.parquet"
 FILTER_FILE = "filter.json"
+MIX_FILE = "mix.json"
 SHARES_FILE = "shares.json"
 RESUME_DIR = "resume"
 CHECKPOINT_DIR = "checkpoint"
@@ -111,7 +115,15 @@ class PrimaryMetric:
     metric: str  # "avg@8"
     split: str  # "test"
     decoding: str  # "t1.0"
-    step: int  # RL step that is evaluated
+    step: int  # that is evaluated: the last one of RL, or of supervised training where no RL follows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Floor:
+    """Accuracy of the best answer that does not read the test questions, with a line that names it."""
+
+    accuracy: float
+    note: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,13 +132,13 @@ class Plan:
 
     sweep: str
     title: str
+    stage: str  # of its runs: rl, or sft where no RL follows supervised training
     baseline: str | None  # a treatment
     primary: PrimaryMetric
     treatments: dict[str, str]  # treatment -> one line that says what it is, with every parameter
     points: dict[str, str]  # point -> one line that says what it is
     fixed: dict[str, str]  # what is the same in every run: label -> value, shown in the report
-    floor: float | None  # accuracy of the best constant answer on the test questions
-    floor_note: str
+    floors: dict[str, Floor]  # by point
     runs: list[PlannedRun]
     command: str
     created: str  # ISO 8601, UTC

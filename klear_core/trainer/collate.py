@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from klear_core.batch import TrainBatch
-from klear_core.records import Problem, Prompt, RolloutGroup
+from klear_core.records import Problem, Prompt, RolloutGroup, SFTExample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,9 +36,33 @@ def pad(prompts: Sequence[Sequence[int]], responses: Sequence[Sequence[int]], *,
     )
 
 
+def prompt_ids(tokenizer: Any, asked: Sequence[Problem | SFTExample]) -> list[list[int]]:
+    """Token ids of prompts, in the chat form of a tokenizer that has one: system message, prompt, and the opening of
+    the answer.
+    """
+    if not tokenizer.chat_template:
+        ids: list[list[int]] = tokenizer([f"{one.system}\n\n{one.prompt}" if one.system else one.prompt for one in asked])[
+            "input_ids"
+        ]
+        return ids
+    chats = []
+    for one in asked:
+        system = [{"role": "system", "content": one.system}] if one.system else []
+        chats.append([*system, {"role": "user", "content": one.prompt}])
+    texts = tokenizer.apply_chat_template(chats, add_generation_prompt=True, tokenize=False)
+    # The template has written the special tokens already.
+    return list(tokenizer(texts, add_special_tokens=False)["input_ids"])
+
+
+def response_ids(tokenizer: Any, examples: Sequence[SFTExample]) -> list[list[int]]:
+    """Token ids of responses, end of text included."""
+    ids = tokenizer([example.response for example in examples], add_special_tokens=False)["input_ids"]
+    return [[*row, tokenizer.eos_token_id] for row in ids]
+
+
 def tokenize_prompts(tokenizer: Any, problems: Sequence[Problem]) -> list[Prompt]:
     """Prompts as an engine takes them."""
-    ids = tokenizer([problem.prompt for problem in problems])["input_ids"]
+    ids = prompt_ids(tokenizer, problems)
     return [
         Prompt(problem_id=problem.problem_id, token_ids=tuple(row)) for problem, row in zip(problems, ids, strict=True)
     ]

@@ -19,7 +19,7 @@ class UpdateInfo:
 
 
 class Optimizer:
-    """AdamW whose learning rate warms up linearly and then stays, or decays to zero along a cosine."""
+    """AdamW whose learning rate warms up linearly and then stays, or decays along a cosine."""
 
     def __init__(
         self,
@@ -31,8 +31,9 @@ class Optimizer:
         max_grad_norm: float,
         warmup_updates: int,
         decay_updates: int | None = None,
+        final_learning_rate: float = 0.0,
     ) -> None:
-        """``decay_updates`` is the update at which the cosine reaches zero; None keeps the rate constant."""
+        """``decay_updates`` is the update at which the cosine reaches ``final_learning_rate``; None keeps the rate."""
         self._parameters = list(parameters)
         self._adamw = torch.optim.AdamW(
             self._parameters, lr=learning_rate, betas=betas, weight_decay=weight_decay, fused=True
@@ -41,6 +42,7 @@ class Optimizer:
         self._max_grad_norm = max_grad_norm
         self._warmup_updates = warmup_updates
         self._decay_updates = decay_updates
+        self._final_learning_rate = final_learning_rate
         self.updates = 0
 
     def zero_grad(self) -> None:
@@ -88,4 +90,5 @@ class Optimizer:
         if self._decay_updates is None:
             return self._learning_rate
         progress = (update - self._warmup_updates) / max(1, self._decay_updates - self._warmup_updates)
-        return self._learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+        share = 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+        return self._final_learning_rate + (self._learning_rate - self._final_learning_rate) * share

@@ -1,4 +1,4 @@
-"""Supervised start: the policy learns to imitate a fallible teacher's responses."""
+"""Supervised training: the policy learns to imitate responses of a teacher."""
 
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -9,13 +9,14 @@ import torch
 from klear_core.config import SFTConfig
 from klear_core.records import SFTExample
 from klear_core.trainer.checkpoint import TrainState, model_tensors, restore_model
-from klear_core.trainer.collate import pad
+from klear_core.trainer.collate import pad, prompt_ids, response_ids
 from klear_core.trainer.optim import Optimizer
+from klear_core.trainer.packing import pack, score_packed
 from klear_core.trainer.policy import score
 
 
 class SFTTrainer:
-    """Trains ``model`` in place by the mean cross-entropy over the response tokens of each batch, end-of-text included.
+    """Trains ``model`` in place by the mean of -log pi over the response tokens of each batch, end-of-text included.
 
     ``examples(start)`` gives the endless demonstrations from visit ``start`` on, taken in their order.
     """
@@ -35,6 +36,7 @@ class SFTTrainer:
             max_grad_norm=config.max_grad_norm,
             warmup_updates=config.warmup_steps,
             decay_updates=config.steps,
+            final_learning_rate=config.final_learning_rate,
         )
 
     def state(self) -> TrainState:
@@ -49,11 +51,12 @@ class SFTTrainer:
 
     def steps(self) -> Iterator[dict[str, float]]:
         """Train up to ``config.steps`` updates; yields the fields of SFT_STEP_FIELDS after each."""
-        self._model.train()
         done, size = self._optimizer.updates, self._config.batch_size
         examples = self._examples(done * size)
         for step in range(done + 1, self._config.steps + 1):
-            loss = self._loss(list(islice(examples, size)))
+            self._model.train()
+            logprobs, positions = self.score(list(islice(examples, size)))
+            loss = -logprobs.mean()
             self._optimizer.zero_grad()
             torch.autograd.backward(loss)
             update = self._optimizer.step(self._optimizer.clip())
@@ -62,13 +65,20 @@ class SFTTrainer:
                 "loss": float(loss.detach()),
                 "learning_rate": update.learning_rate,
                 "grad_norm": update.grad_norm,
+                "response_tokens": len(logprobs),
+                "positions": positions,
             }
 
-    def _loss(self, chosen: list[SFTExample]) -> torch.Tensor:
-        tokenizer = self._tokenizer
-        prompts = tokenizer([example.prompt for example in chosen])["input_ids"]
-        responses = tokenizer([example.response for example in chosen])["input_ids"]
-        batch = pad(prompts, [[*ids, tokenizer.eos_token_id] for ids in responses], pad_id=tokenizer.pad_token_id)
+    def score(self, chosen: list[SFTExample]) -> tuple[torch.Tensor, int]:
+        """Log-probabilities of all response tokens of some demonstrations in one line, nats, with gradient; and how
+        many positions went through the model, padding included.
+        """
+        tokenizer, row_tokens = self._tokenizer, self._config.pack_tokens
+        prompts, responses = prompt_ids(tokenizer, chosen), response_ids(tokenizer, chosen)
+        if row_tokens is not None:
+            packed = pack(prompts, responses, row_tokens=row_tokens, pad_id=tokenizer.pad_token_id)
+            return score_packed(self._model, packed), packed.token_ids_RL.numel()
+        batch = pad(prompts, responses, pad_id=tokenizer.pad_token_id)
         scores = score(
             self._model,
             batch.token_ids_NL,
@@ -77,4 +87,4 @@ class SFTTrainer:
             temperature=1.0,
             entropy=False,
         )
-        return -scores.logprobs_NT[batch.response_mask_NT].mean()
+        return scores.logprobs_NT[batch.response_mask_NT], batch.token_ids_NL.numel()

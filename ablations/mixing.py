@@ -1,0 +1,95 @@
+"""What supervised training imitates: the task's teacher, or a mix that a config names."""
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ablations.tasks import load_problems
+from klear_core.config import RunConfig
+from klear_core.data.mixes.build import Mix, build_mix, check_mix
+from klear_core.data.order import shuffled_forever
+from klear_core.data.tasks import get_task
+from klear_core.errors import DataError
+from klear_core.records import SFTExample
+from klear_core.trainer.collate import prompt_ids, response_ids
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Supervision:
+    """The endless demonstrations from a visit on, and what a run's mix.json says about them."""
+
+    examples: Callable[[int], Iterator[SFTExample]]
+    mix: dict[str, Any]
+
+
+def check_supervision(config: RunConfig) -> None:
+    """ConfigError or DataError for a mix that cannot be what it says; nothing is read whole."""
+    check_mix(config.sft_mix, get_task(config.task))
+
+
+def open_supervision(config: RunConfig, tokenizer: Any) -> Supervision:
+    """Build what a config names, and leave out what is too long for the model; DataError when nothing is left."""
+    if not config.sft_mix.inputs:
+        return Supervision(examples=lambda start: _taught(config, start), mix={"name": config.sft_mix.name})
+    mix = mix_of(config)
+    most = tokenizer.model_max_length if config.sft.pack_tokens is None else config.sft.pack_tokens
+    fitting = [example for example in mix.examples if _num_tokens(tokenizer, example) <= most]
+    if not fitting:
+        raise DataError(f"every demonstration of the mix {config.sft_mix.name} has more than {most} tokens")
+    told = told_of(config, mix, fitting) | {"too_long": len(mix.examples) - len(fitting), "max_tokens": most}
+
+    def examples(start: int) -> Iterator[SFTExample]:
+        return (fitting[k] for k in shuffled_forever(len(fitting), name=f"sft/{config.seed}", start=start))
+
+    return Supervision(examples=examples, mix=told)
+
+
+def mix_of(config: RunConfig) -> Mix:
+    """The mix of a config, from its problems and against the questions of its evaluations."""
+    questions = [question for split in ("validation", "test") for question in load_problems(config, split)]
+    return build_mix(
+        config.sft_mix,
+        task=get_task(config.task),
+        problems=load_problems(config, "train"),
+        questions=questions,
+        seed=config.seed,
+    )
+
+
+def told_of(config: RunConfig, mix: Mix, examples: Sequence[SFTExample]) -> dict[str, Any]:
+    """What a mix holds and how it came about, as plain values."""
+    fields = ("source", "teacher", "difficulty", "is_correct")
+    return {
+        "name": config.sft_mix.name,
+        "content_hash": mix.fingerprint.content_hash,
+        "steps": [
+            {"name": step.name, "before": step.before, "after": step.after, "details": dict(step.details)}
+            for step in mix.steps
+        ],
+        "examples": len(examples),
+        "prompts": len({example.prompt for example in examples}),
+        **{name: _counts(getattr(example, name) for example in examples) for name in fields},
+    }
+
+
+def _counts(values: Iterator[object]) -> list[dict[str, Any]]:
+    """How often each value occurs, in the order of the values; None last."""
+    counts = Counter(values)
+    return [{"value": value, "count": counts[value]} for value in sorted(counts, key=lambda v: (v is None, v))]
+
+
+def _num_tokens(tokenizer: Any, example: SFTExample) -> int:
+    return len(prompt_ids(tokenizer, [example])[0]) + len(response_ids(tokenizer, [example])[0])
+
+
+def _taught(config: RunConfig, start: int) -> Iterator[SFTExample]:
+    """The teacher's demonstrations from visit ``start`` on, endless: a fresh one at every visit of a problem.
+
+    The model is to see the teacher's distribution, not one draw of it. Each depends on (seed, visit) only.
+    """
+    task, pool = get_task(config.task), load_problems(config, "train")
+    order = shuffled_forever(len(pool), name=f"sft/{config.seed}", start=start)
+    for visit, index in enumerate(order, start=start):
+        yield task.demonstrate(pool[index], random.Random(f"teacher/{config.seed}/{visit}"))

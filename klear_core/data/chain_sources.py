@@ -1,0 +1,71 @@
+"""Ways to write the solution of a chain down, from good to bad: generated sources whose quality is known.
+
+============= ==========================================================================================
+clean         every step, as it was made
+skipped       each step but the last is left out, one time in two
+foreign       the result stands before its step: 7=3+4
+wrong_steps   each result but the last is shown wrong, one time in two, and the true one is gone on with
+truncated     one response in two is cut somewhere in its reasoning
+wrong_answers one response in two has a wrong digit in its box
+============= ==========================================================================================
+"""
+
+import random
+from collections.abc import Callable, Sequence
+
+from klear_core.data.chains import THINK_OPEN, Step, write_response
+
+_HALF = 0.5
+
+Writer = Callable[[Sequence[Step], random.Random], str]  # steps -> response
+
+
+def _clean(steps: Sequence[Step], rng: random.Random) -> str:
+    return write_response(";".join(map(str, steps)), steps[-1].result)
+
+
+def _skipped(steps: Sequence[Step], rng: random.Random) -> str:
+    kept = [str(step) for step in steps[:-1] if rng.random() >= _HALF]
+    return write_response(";".join([*kept, str(steps[-1])]), steps[-1].result)
+
+
+def _foreign(steps: Sequence[Step], rng: random.Random) -> str:
+    turned = [f"{step.result}={step.left}{step.operator}{step.digit}" for step in steps]
+    return write_response(";".join(turned), steps[-1].result)
+
+
+def _wrong_steps(steps: Sequence[Step], rng: random.Random) -> str:
+    shown = []
+    for step in steps[:-1]:
+        result = _other_digit(step.result, rng) if rng.random() < _HALF else step.result
+        shown.append(f"{step.left}{step.operator}{step.digit}={result}")
+    return write_response(";".join([*shown, str(steps[-1])]), steps[-1].result)
+
+
+def _truncated(steps: Sequence[Step], rng: random.Random) -> str:
+    if rng.random() >= _HALF:
+        return _clean(steps, rng)
+    trace = ";".join(map(str, steps))
+    return THINK_OPEN + trace[: rng.randrange(1, len(trace))]
+
+
+def _wrong_answers(steps: Sequence[Step], rng: random.Random) -> str:
+    answer = steps[-1].result
+    if rng.random() < _HALF:
+        answer = _other_digit(answer, rng)
+    return write_response(";".join(map(str, steps)), answer)
+
+
+def _other_digit(digit: int, rng: random.Random) -> int:
+    return (digit + rng.randrange(1, 10)) % 10
+
+
+# Best first.
+WRITERS: dict[str, Writer] = {
+    "clean": _clean,
+    "skipped": _skipped,
+    "foreign": _foreign,
+    "wrong_steps": _wrong_steps,
+    "truncated": _truncated,
+    "wrong_answers": _wrong_answers,
+}
