@@ -15,6 +15,7 @@ INTERNAL = {
     "klear_core.records": set(),
     "klear_core.errors": set(),
     "klear_core.batch": set(),
+    "klear_core.code_tests": {"errors", "records"},
     "klear_core.runs.fields": set(),
     "klear_core.runs.schema": {"runs.fields"},
     "klear_core.reward_config": set(),
@@ -25,7 +26,7 @@ INTERNAL = {
     "klear_core.objectives": {"batch", "errors", "params"},
     "klear_core.advantages": {"batch", "errors", "params"},
     "klear_core.rewards": {"records", "errors"},
-    "klear_core.data": {"records", "errors", "config", "params", "settings"},
+    "klear_core.data": {"records", "errors", "code_tests", "config", "params", "settings"},
     "klear_core.rollout": {"batch", "records", "errors"},
     "klear_core.eval": {"rollout", "rewards", "data", "records", "errors"},
     "klear_core.runs": {"errors"},
@@ -38,7 +39,8 @@ INTERNAL = {
     "sweeps": set(),
 }
 STDLIB_ONLY = (
-    *("records", "errors", "runs.fields", "runs.schema", "params", "settings", "limits", "reward_config", "config"),
+    *("records", "errors", "code_tests", "runs.fields", "runs.schema", "params", "settings", "limits", "reward_config"),
+    "config",
 )
 TORCH_ONLY = ("objectives", "advantages", "batch")
 # Room -> all that it may import from outside the standard library; rooms that are not named are free but for BANNED.
