@@ -49,11 +49,6 @@ def parse_value(text: str) -> Any:
         return _NOTHING
 
 
-def is_value(text: str) -> bool:
-    """Whether a text is JSON."""
-    return parse_value(text) is not _NOTHING
-
-
 def _long_integer(value: dict[str, Any]) -> Any:
     text = value.get(_LONG_INTEGER)
     return int(text, 16) if len(value) == 1 and isinstance(text, str) else value

@@ -1,0 +1,1 @@
+"""Training data as others publish them, read unchanged into demonstrations and problems."""
