@@ -43,12 +43,11 @@ def estimate(decisions: Sequence[Decision], starts: Sequence[Start], measured: M
     ev = config.eval
     start_answers = ev.test_questions * ev.test_samples + ev.validation_questions * ev.validation_samples
     sft_s = measured.startup_s + config.sft.steps * measured.sft_update_s + start_answers * length * per_token
-    run_s = {
-        decision.config.point: measured.startup_s
-        + decision.config.final_step * (measured.rollout_s * (config.stage == "rl") + measured.train_s[decision.config.point])
-        + num_answers(decision.config) * length * per_token
-        for decision in decisions
-    }
+    run_s = {}
+    for each in (decision.config for decision in decisions):
+        step_s = measured.train_s[each.point] + (measured.rollout_s if each.stage == "rl" else 0.0)
+        answers_s = num_answers(each) * length * per_token
+        run_s[each.point] = measured.startup_s + each.final_step * step_s + answers_s
     # The supervised starts come first, and the last batch of either may not fill the slots.
     rounds_s = _rounds(len(open_starts), slots) * sft_s
     by_point = [sum(decision.config.point == point for decision in open_runs) * run_s[point] for point in run_s]

@@ -134,7 +134,9 @@ def _check_arm(config: RunConfig) -> None:
         if key.split(".")[0] not in RESULT_PARTS or isinstance(value, dict) or is_dataclass(value):
             raise ConfigError(f"{name} is {key!r}; allowed: one setting that changes a result, such as objective.name")
         if config.stage == "sft" and key.split(".")[0] in _OF_RL:
-            raise ConfigError(f"{name} is {key!r}, which has no effect with stage=sft; allowed: settings of data or SFT")
+            raise ConfigError(
+                f"{name} is {key!r}, which has no effect with stage=sft; allowed: settings of data or SFT"
+            )
         if list(compared.values()).count(key) > 1:
             raise ConfigError(f"{name} is {key!r}, which is compared or a point already; allowed: each key once")
     for prefix in config.sweep.points:

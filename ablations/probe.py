@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from multiprocessing import connection
 from pathlib import Path
@@ -178,7 +179,7 @@ def _measure_supervised(configs: Mapping[str, RunConfig]) -> Measured:
         supervision = open_supervision(config, tokenizer)
         startup_s.append(time.perf_counter() - started)
         rows = SFTTrainer(model, tokenizer, supervision.examples, config.sft).steps()
-        update_s[point] = _best(lambda rows=rows: next(rows), min(_SFT_UPDATES, config.sft.steps))
+        update_s[point] = _best(partial(next, rows), min(_SFT_UPDATES, config.sft.steps))
         responses = response_ids(tokenizer, list(islice(supervision.examples(0), 64)))
         length = min(sum(map(len, responses)) / len(responses), config.rl.max_response_tokens)
         questions = load_problems(config, "validation")
@@ -188,7 +189,7 @@ def _measure_supervised(configs: Mapping[str, RunConfig]) -> Measured:
         engine, prompts = NativeEngine(model, tokenizer), tokenize_prompts(tokenizer, questions)
         key = RandomKey(seed=0, stream="probe", step=0)
         sampled = engine.generate(prompts, sampling, key)
-        seconds = _best(lambda e=engine, p=prompts, s=sampling: e.generate(p, s, key), _PROBED)
+        seconds = _best(partial(engine.generate, prompts, sampling, key), _PROBED)
         rates.append(sum(len(c.token_ids) for group in sampled for c in group) / seconds)
         lengths.append(length)
     return Measured(

@@ -15,10 +15,9 @@ from ablations.evaluation import Evaluator, evaluate_step, is_evaluated
 from ablations.filtering import filter_rows, usable_problems
 from ablations.grading import open_grader
 from ablations.job import Job, Progress
-from ablations.mixing import open_supervision
 from ablations.mirror import accuracies, is_shown, step_values
+from ablations.mixing import open_supervision
 from ablations.tasks import load_problems
-from klear_core.config import RunConfig
 from klear_core.data.tasks import get_task
 from klear_core.errors import DivergedError
 from klear_core.rewards.grader import Grader

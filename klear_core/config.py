@@ -180,8 +180,8 @@ class LaunchConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ScaleConfig:
-    """Size of a sweep. ``seeds``, ``code_seeds`` (of the sweeps that run programs), ``data_seeds`` and ``grid_seeds`` (of
-    those without RL) and ``updates_per_rollout`` are Hydra sweep lists that sweep files refer to.
+    """Size of a sweep. Of the Hydra sweep lists that sweep files refer to, ``code_seeds`` is for sweeps that run
+    programs, ``data_seeds`` and ``grid_seeds`` for those without RL.
     """
 
     name: str

@@ -1,20 +1,9 @@
 """What each sweep's report asks and says: one spec a sweep, one sweep a spec."""
 
 import re
-from dataclasses import dataclass
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ComparisonSpec:
-    """The words of a report that no number can give."""
-
-    question: str
-    scope: tuple[str, ...]  # what the result is and is not, one sentence each
-    mechanism: str  # what the mechanism section is about
-    about_clipping: bool  # the arms differ in what clipping does, so too few clipped tokens mean no ranking
-    contrasts: tuple[tuple[str, str, str], ...] = ()  # arm, the arm it is held against, the question that this answers
-    same_problems: bool = True  # whether all arms of a seed are to meet the same problems
-
+from reports.sft_comparisons import SFT_SPECS
+from reports.spec import ComparisonSpec
 
 _ONE_OBJECTIVE = (
     "All arms share one objective, so this shows only whether they drive the policy to different distances from the "
@@ -54,6 +43,7 @@ SPECS = {
         ),
         mechanism=_ONE_OBJECTIVE,
         about_clipping=False,
+        about_reward=True,
         contrasts=(
             ("soft", "hard", "soft or hard, every group used"),
             ("soft_acc", "hard_acc", "soft or hard, groups filtered by acc"),
@@ -75,6 +65,7 @@ SPECS = {
         ),
         mechanism=_ONE_OBJECTIVE,
         about_clipping=False,
+        about_reward=True,
         contrasts=(
             ("reference_90", "off", "does a filter by a good solver help"),
             ("reference_60", "reference_90", "does a worse solver make the filter worse"),
@@ -83,6 +74,8 @@ SPECS = {
         same_problems=False,
     ),
 }
+
+SPECS |= SFT_SPECS
 
 GENERIC = ComparisonSpec(
     question="How do the runs of this sweep compare?",

@@ -1,7 +1,7 @@
-"""The figures of a report: one panel per operating point, one colour per arm throughout."""
+"""The figures of a report on RL runs, and the one of results that every report has."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,10 @@ from klear_core.runs.schema import CORNERS, REFERENCE_BAND
 from reports.analysis import Analysis
 from reports.comparisons import spec_for
 from reports.load import RunData, SweepData
+from reports.panels import Series, band, colour, curve_grid, legend, panels, wrapped_panels
+from reports.sft_figures import grid_figure, loss_figure
 from reports.training_tables import step_means
 
-# Okabe and Ito's palette: told apart by readers with any colour vision.
-_PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 _MARKERS = "osD^vPX*"
 _SIGNALS = ("groups with a signal", "tests passed", "gradient variance")
 _STYLE = {
@@ -34,7 +34,12 @@ _STYLE = {
 def write_figures(data: SweepData, analysis: Analysis, folder: Path) -> list[str]:
     """Draw every figure that the data allow; returns the file names in the order of the report."""
     matplotlib.use("Agg")
-    makers: dict[str, Callable[[SweepData, Analysis], Figure | None]] = {
+    supervised: dict[str, Callable[[SweepData, Analysis], Figure | None]] = {
+        "results.png": results_figure,
+        "grid.png": grid_figure,
+        "loss.png": loss_figure,
+    }
+    with_rl: dict[str, Callable[[SweepData, Analysis], Figure | None]] = {
         "results.png": results_figure,
         "curves.png": curves_figure,
         "signal.png": signal_figure,
@@ -44,7 +49,7 @@ def write_figures(data: SweepData, analysis: Analysis, folder: Path) -> list[str
     }
     written = []
     with matplotlib.rc_context(_STYLE):
-        for name, make in makers.items():
+        for name, make in (supervised if data.plan.stage == "sft" else with_rl).items():
             figure = make(data, analysis)
             if figure is not None:
                 figure.savefig(folder / name, dpi=130, metadata={"Software": None})
@@ -57,7 +62,7 @@ def results_figure(data: SweepData, analysis: Analysis) -> Figure | None:
     points = list(data.plan.points)
     if not any(cell.per_seed for cell in analysis.cells.values()):
         return None
-    figure, axes = _panels(data, width=4.2, height=3.9)
+    figure, axes = wrapped_panels(data, width=4.2, height=3.9)
     for axis, point in zip(axes, points, strict=True):
         arms = [t for t in data.plan.treatments if analysis.cells[point, t].planned]
         seeds = sorted({seed for arm in arms for seed in analysis.cells[point, arm].per_seed})
@@ -66,20 +71,20 @@ def results_figure(data: SweepData, analysis: Analysis) -> Figure | None:
             known = [(k, analysis.cells[point, arm].per_seed.get(seed, math.nan)) for k, arm in enumerate(arms)]
             axis.plot(*zip(*known, strict=True), color="0.8", linewidth=0.8, zorder=1)
         for k, arm in enumerate(arms):
-            cell, colour = analysis.cells[point, arm], _colour(data, arm)
+            cell, shade = analysis.cells[point, arm], colour(data, arm)
             values = list(cell.per_seed.values())
-            axis.scatter([k] * len(values), values, s=22, color=colour, alpha=0.55, zorder=2, linewidths=0)
+            axis.scatter([k] * len(values), values, s=22, color=shade, alpha=0.55, zorder=2, linewidths=0)
             if cell.score.n:
                 error = cell.score.value - cell.score.low
                 bar = None if math.isnan(error) else error
-                axis.errorbar(k + 0.18, cell.score.value, yerr=bar, fmt="o", color=colour, capsize=4, zorder=3)
+                axis.errorbar(k + 0.18, cell.score.value, yerr=bar, fmt="o", color=shade, capsize=4, zorder=3)
         _reference_lines(axis, data, analysis, point)
         baseline = data.plan.baseline
         axis.set_xticks(range(len(arms)), [f"{a}\n(baseline)" if a == baseline else a for a in arms], fontsize=9)
         axis.set_xlim(-0.5, len(arms) - 0.3)
         axis.set_title(data.told(point), fontsize=10)
-    axes[0].set_ylabel(f"{analysis.ask.metric}, {analysis.ask.split} questions")
-    _legend(figure)
+    figure.supylabel(f"{analysis.ask.metric}, {analysis.ask.split} questions", fontsize=10)
+    legend(figure)
     return figure
 
 
@@ -87,8 +92,8 @@ def _reference_lines(axis: Any, data: SweepData, analysis: Analysis, point: str)
     start = analysis.starts[point].value
     if not math.isnan(start):
         axis.axhline(start, color="0.35", linestyle="--", linewidth=1, label="after SFT")
-    if data.plan.floor is not None:
-        axis.axhline(data.plan.floor, color="0.35", linestyle=":", linewidth=1, label="best constant answer")
+    if (floor := data.plan.floors.get(point)) is not None:
+        axis.axhline(floor.accuracy, color="0.35", linestyle=":", linewidth=1, label="best constant answer")
 
 
 def curves_figure(data: SweepData, analysis: Analysis) -> Figure | None:
@@ -100,15 +105,15 @@ def curves_figure(data: SweepData, analysis: Analysis) -> Figure | None:
         ("response tokens", _field("response_tokens_mean")),
         ("tokens outside band (%)", _field("band_fraction", 100)),
     ]
-    return _curve_grid(data, rows, "step", "rollout step")
+    return curve_grid(data, rows, "step", "rollout step")
 
 
 def signal_figure(data: SweepData, analysis: Analysis) -> Figure | None:
     """What the reward gives to learn from, for the sweeps that ask: groups, tests passed, the gradient's noise."""
     names = dict(zip(_SIGNALS, ("learning_groups", "pass_rate_mean", "gradient_variance"), strict=True))
-    steps = [run.steps for run in data.runs if len(run.steps)] if spec_for(data.plan.sweep).contrasts else []
+    steps = [run.steps for run in data.runs if len(run.steps)] if spec_for(data.plan.sweep).about_reward else []
     rows = [(name, _field(field)) for name, field in names.items() if any(s[field].notna().any() for s in steps)]
-    return _curve_grid(data, rows, "step", "rollout step") if rows else None
+    return curve_grid(data, rows, "step", "rollout step") if rows else None
 
 
 def cost_curves_figure(data: SweepData, analysis: Analysis) -> Figure | None:
@@ -122,63 +127,18 @@ def cost_curves_figure(data: SweepData, analysis: Analysis) -> Figure | None:
     rows += [(reward, "updates", "training reward", "optimizer updates")]
     if any(len(run.timings) for run in data.runs):
         rows += [(reward, "seconds", "training reward", "training seconds, without evaluation")]
-    figure, axes = _panels(data, width=4.2, height=2.5 * len(rows), rows=len(rows), sharex=False)
+    figure, axes = panels(data, width=4.2, height=2.5 * len(rows), rows=len(rows), sharex=False)
     for k, (series, column, name, label) in enumerate(rows):
         for axis, point in zip(axes[k], points, strict=True):
             for arm in data.plan.treatments:
-                _band(axis, series, data.at(point, arm), column, _colour(data, arm), arm)
+                band(axis, series, data.at(point, arm), column, colour(data, arm), arm)
             axis.set_xlabel(label)
             axis.xaxis.set_major_formatter(EngFormatter())
             if k == 0:
                 axis.set_title(data.told(point), fontsize=10)
         axes[k][0].set_ylabel(name)
-    _legend(figure)
+    legend(figure)
     return figure
-
-
-Series = Callable[[RunData, str], pd.Series]
-
-
-def _curve_grid(data: SweepData, rows: Sequence[tuple[str, Series]], column: str, label: str) -> Figure | None:
-    if all(run.steps.empty for run in data.runs):
-        return None
-    points = list(data.plan.points)
-    figure, axes = _panels(data, width=4.2, height=2.1 * len(rows), rows=len(rows))
-    for k, (name, series) in enumerate(rows):
-        for axis, point in zip(axes[k], points, strict=True):
-            for arm in data.plan.treatments:
-                _band(axis, series, data.at(point, arm), column, _colour(data, arm), arm)
-            if k == 0:
-                axis.set_title(data.told(point), fontsize=10)
-            if k == len(rows) - 1:
-                axis.set_xlabel(label)
-        axes[k][0].set_ylabel(name)
-    _legend(figure)
-    return figure
-
-
-def _band(axis: Any, series: Series, runs: Sequence[RunData], column: str, colour: str, label: str) -> None:
-    """Mean over seeds with the range that the seeds span."""
-    found = [curve for run in runs if len(curve := series(run, column))]
-    if not found:
-        return
-    x_RT, values = _stack(found)
-    # A collapsed run has steps without any token to measure, a failed run ends early; the others still show there.
-    shown = np.isfinite(values).any(axis=0)
-    # Runs of one arm differ in their tokens and seconds; their mean position at each step is the x of the curve.
-    x, values = np.nanmean(x_RT[:, shown], axis=0), values[:, shown]
-    axis.plot(x, np.nanmean(values, axis=0), color=colour, label=label, linewidth=1.5)
-    axis.fill_between(x, np.nanmin(values, axis=0), np.nanmax(values, axis=0), color=colour, alpha=0.13, linewidth=0)
-
-
-def _stack(curves: Sequence[pd.Series]) -> tuple[np.ndarray, np.ndarray]:
-    """Positions and values of curves as [R, T], NaN after the end of a shorter one."""
-    shape = (len(curves), max(len(curve) for curve in curves))
-    x_RT, values_RT = np.full(shape, math.nan), np.full(shape, math.nan)
-    for k, curve in enumerate(curves):
-        x_RT[k, : len(curve)] = curve.index.to_numpy(dtype=float)
-        values_RT[k, : len(curve)] = curve.to_numpy(dtype=float)
-    return x_RT, values_RT
 
 
 def _field(name: str, scale: float = 1.0) -> Series:
@@ -230,7 +190,7 @@ def corners_figure(data: SweepData, analysis: Analysis) -> Figure | None:
     means = {(p, t): step_means(data.at(p, t)) for p in points for t in data.plan.treatments}
     if not any(means.values()):
         return None
-    figure, axes = _panels(data, width=4.6, height=6.0, rows=2)
+    figure, axes = panels(data, width=4.6, height=6.0, rows=2)
     arms = list(data.plan.treatments)
     labels = ["A>0\nr above", "A>0\nr below", "A<0\nr above", "A<0\nr below"]
     for row, (what, name) in enumerate((("fraction", "tokens (%)"), ("mass", "gradient used (%)"))):
@@ -239,12 +199,12 @@ def corners_figure(data: SweepData, analysis: Analysis) -> Figure | None:
                 if means[point, arm]:
                     heights = [100 * means[point, arm][f"corner_{corner}_{what}"] for corner in CORNERS]
                     x = np.arange(4) + (k - (len(arms) - 1) / 2) * 0.8 / len(arms)
-                    axis.bar(x, heights, width=0.8 / len(arms), color=_colour(data, arm), label=arm)
+                    axis.bar(x, heights, width=0.8 / len(arms), color=colour(data, arm), label=arm)
             axis.set_xticks(range(4), labels, fontsize=9)
             if row == 0:
                 axis.set_title(data.told(point), fontsize=10)
         axes[row][0].set_ylabel(name)
-    _legend(figure)
+    legend(figure)
     return figure
 
 
@@ -262,7 +222,7 @@ def weights_figure(data: SweepData, analysis: Analysis) -> Figure | None:
             axis.plot(
                 ratios,
                 np.array(curves[sign]) + offset,
-                color=_colour(data, arm),
+                color=colour(data, arm),
                 label=arm,
                 marker=_MARKERS[k % len(_MARKERS)],
                 markevery=(3 * k, 16),
@@ -271,28 +231,5 @@ def weights_figure(data: SweepData, analysis: Analysis) -> Figure | None:
             )
         axis.set(title=title, xlabel="ratio r", xlim=(0, 2.2), ylim=(-0.05, 2.2))
     axes[0].set_ylabel("gradient weight F(r, A)")
-    _legend(figure)
+    legend(figure)
     return figure
-
-
-def _legend(figure: Figure) -> None:
-    """One legend below all panels, where it hides no data; an arm may be absent from some panels."""
-    found: dict[str, Any] = {}
-    for axis in figure.axes:
-        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
-            found.setdefault(label, handle)
-    if found:
-        figure.legend(found.values(), found.keys(), loc="outside lower center", ncols=4, fontsize=9, frameon=False)
-
-
-def _panels(data: SweepData, *, width: float, height: float, rows: int = 1, sharex: bool = True) -> tuple[Figure, Any]:
-    """A figure with one column per operating point; axes [points], or [rows][points] with several rows."""
-    columns = len(data.plan.points)
-    figure = Figure(figsize=(max(5.0, width * columns), height), layout="constrained")
-    axes = figure.subplots(rows, columns, sharey="row", sharex="row" if sharex else False, squeeze=False)
-    return figure, axes[0] if rows == 1 else axes
-
-
-def _colour(data: SweepData, treatment: str) -> str:
-    names = list(data.plan.treatments)
-    return _PALETTE[names.index(treatment) % len(_PALETTE)] if treatment in names else "0.5"

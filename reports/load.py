@@ -16,7 +16,9 @@ from klear_core.runs.log import read_log
 from reports.stats import collapsed
 
 # The columns that statistics need; the texts of a large sweep would fill the memory.
-_EVALUATED = ("step", "split", "decoding", "question", "sample", "correct", "verdict", "response_tokens")
+_EVALUATED = (
+    *("step", "split", "decoding", "question", "difficulty", "sample", "correct", "verdict", "response_tokens"),
+)
 _SHOWN = 5
 _ADVICE = "run the sweep's command again, which writes it anew"
 
@@ -32,6 +34,7 @@ class RunData:
     timings: pd.DataFrame
     evaluations: pd.DataFrame
     filter: list[dict[str, Any]]  # training problems kept and dropped, [] where nothing was recorded
+    mix: dict[str, Any]  # what supervised training imitated, {} where nothing was recorded
     collapse: str  # why it counts as collapsed, "" when it does not
     expected_id: str = ""  # run_id that the folder must hold, "" where the folder's name is the key
     expected_steps: int | None = None  # rows that a done run has left, None where the plan does not say
@@ -101,11 +104,11 @@ def load_sweep(runs_dir: Path, name: str) -> SweepData:
     sft: dict[str, RunData] = {}
     for planned in plan.runs:
         if planned.sft and planned.sft not in sft:
-            sft[planned.sft] = _load_run(planned, runs_dir / schema.SFT_STORE_DIR / planned.sft, math.nan)
+            sft[planned.sft] = _load_run(planned, runs_dir / schema.SFT_STORE_DIR / planned.sft, "sft", math.nan)
     runs = []
     for planned in plan.runs:
         length = _mean_length(sft.get(planned.sft))
-        loaded = _load_run(planned, folder / planned.folder, length)
+        loaded = _load_run(planned, folder / planned.folder, plan.stage, length)
         runs.append(dataclasses.replace(loaded, expected_id=planned.run_id, expected_steps=plan.primary.step))
     has_weights = (folder / schema.WEIGHTS_FILE).is_file()
     weights = dataclasses.asdict(store.read_weights(folder)) if has_weights else {}
@@ -123,11 +126,13 @@ def _check_plan(plan: schema.Plan, path: Path) -> None:
         raise RunStoreError(f"{path}: baseline is {plan.baseline!r}; allowed: {', '.join(plan.treatments)} or null")
 
 
-def _load_run(planned: schema.PlannedRun, folder: Path, sft_tokens: float) -> RunData:
+def _load_run(planned: schema.PlannedRun, folder: Path, stage: str, sft_tokens: float) -> RunData:
     manifest = store.read_manifest(folder) if (folder / schema.MANIFEST_FILE).is_file() else None
     status = store.read_status(folder)
-    is_start = folder.parent.name == schema.SFT_STORE_DIR
-    steps = _read_rows(folder / schema.STEPS_FILE, schema.SFT_STEP_FIELDS if is_start else schema.STEP_FIELDS)
+    fields = (schema.STEP_FIELDS, schema.TIMING_FIELDS)
+    if stage == "sft":
+        fields = (schema.SFT_STEP_FIELDS, schema.SFT_TIMING_FIELDS)
+    steps = _read_rows(folder / schema.STEPS_FILE, fields[0])
     reason = ""
     if "zero_variance_groups" in steps:
         tokens = list(steps["response_tokens_mean"])
@@ -137,9 +142,10 @@ def _load_run(planned: schema.PlannedRun, folder: Path, sft_tokens: float) -> Ru
         manifest=manifest,
         status=status,
         steps=steps,
-        timings=_read_rows(folder / schema.TIMINGS_FILE, schema.TIMING_FIELDS),
+        timings=_read_rows(folder / schema.TIMINGS_FILE, fields[1]),
         evaluations=_read_evaluations(folder),
         filter=store.read_filter(folder),
+        mix=store.read_mix(folder),
         collapse=reason,
     )
 

@@ -13,17 +13,28 @@ from reports.comparisons import spec_for
 from reports.figures import write_figures
 from reports.load import SweepData
 from reports.markdown import Table, escape, number
+from reports.mix_tables import (
+    difficulty_table,
+    mix_table,
+    overview_table,
+    supervised_cost_table,
+    supervised_table,
+)
 from reports.provenance import fixed_table, provenance_table
+from reports.published_tables import beside_table, claim_sentence
 from reports.reward_tables import contrast_table, filter_table, noise_sentence, noise_table, reward_table
 from reports.tables import decoding_table, result_table, verdict_table
 from reports.training_tables import corner_table, cost_table, speed_table, training_table
 
+_MANY_POINTS = 3
 _CAPTIONS = {
     "results.png": "Every dot is a seed, grey lines join the arms of a seed; beside them mean and 95 % t interval.",
     "curves.png": "Mean over seeds, shaded their range; from the step at which a run stopped, over those that went on.",
     "signal.png": "Share of problems with an advantage that is not 0, tests passed, and the variance of the gradient.",
     "cost_curves.png": "Validation accuracy and training reward against what they cost.",
     "corners.png": "Where tokens with an advantage left the reference band, and the share of the gradient from there.",
+    "grid.png": "Difference to the baseline with its 95 % t interval, before Holm.",
+    "loss.png": "Training loss, mean of 10 updates; mean over seeds, shaded their range.",
     "weights.png": "The gradient weight of each objective; shaded the reference band. Curves are shifted a hair apart.",
 }
 
@@ -53,12 +64,9 @@ def _write_into(folder: Path, data: SweepData, analysis: Analysis) -> None:
         part
         for part in (
             writer.opening(),
+            writer.overview(),
             *[writer.point(point) for point in data.plan.points],
-            writer.decodings(),
-            writer.rewards(),
-            writer.filtered(),
-            writer.mechanism(),
-            writer.training(),
+            *(writer.of_supervised() if data.plan.stage == "sft" else writer.of_rl()),
             writer.failures(),
             writer.provenance(),
         )
@@ -78,12 +86,51 @@ class _Writer:
         self._spec = spec_for(data.plan.sweep)
         self._files: list[str] = []
 
+    def of_rl(self) -> list[str]:
+        """The sections of a sweep of RL runs."""
+        parts = [self.decodings(), self.rewards(), self.filtered(), self.contrasts(), self.mechanism(), self.training()]
+        return [part for part in parts if part]
+
+    def of_supervised(self) -> list[str]:
+        """The sections of a sweep without RL."""
+        training = [*self._per_point(supervised_table), self._figure("loss.png")]
+        sections = {
+            "What was imitated": self._per_point(mix_table),
+            "Easy and hard questions": self._per_point(lambda data, p: difficulty_table(data, self._analysis, p)),
+            "How training went": training,
+            "What it cost": self._per_point(supervised_cost_table),
+        }
+        told = ["\n".join([f"## {title}", "", *parts]) + "\n" for title, parts in sections.items() if any(parts)]
+        return [part for part in (self.published(), self.contrasts(), self.decodings(), *told) if part]
+
+    def overview(self) -> str:
+        """Every operating point at one look, where they are many."""
+        if len(self._data.plan.points) < _MANY_POINTS or not self._analysis.versus:
+            return ""
+        lines = ["## Every operating point", "", self._figure("grid.png")]
+        return "\n".join([*lines, self._table(overview_table(self._data, self._analysis))]) + "\n"
+
+    def published(self) -> str:
+        """What a paper prints about the same question, beside what was measured."""
+        if not self._spec.beside:
+            return ""
+        lines = ["## Published beside measured", ""]
+        for beside in self._spec.beside:
+            told = claim_sentence(self._data, self._analysis, beside)
+            lines += [escape(told), "", self._table(beside_table(self._data, self._analysis, beside))]
+        return "\n".join(lines) + "\n"
+
+    def contrasts(self) -> str:
+        """The declared questions between two arms."""
+        parts = self._per_point(lambda _, point: contrast_table(self._analysis.contrasts, point))
+        return "\n".join(["## Questions between two arms", "", *parts]) + "\n" if parts else ""
+
     def opening(self) -> str:
         """The question, the answer in words, and what the answer is not."""
         plan = self._data.plan
         lines = [f"# {escape(plan.title)}", "", self._spec.question, "", "## In short", ""]
         lines += [f"- {sentence}" for sentence in sentences.answers(self._data, self._analysis)]
-        if self._spec.contrasts:
+        if self._spec.about_reward:
             told = [noise_sentence(self._data, point) for point in plan.points]
             lines += [f"- {sentence}" for sentence in told if sentence]
         lines += ["", *[f"- {sentence}" for sentence in self._spec.scope], ""]
@@ -91,7 +138,7 @@ class _Writer:
         lines.append(
             f"Declared before the start: {primary.metric} on the {primary.split} questions under {primary.decoding}, "
             f"at step {primary.step}; baseline {plan.baseline or 'none'}. "
-            + (f"Floor: {number(plan.floor)}, {escape(plan.floor_note)}." if plan.floor is not None else "")
+            + " ".join(dict.fromkeys(f"Floor: {number(f.accuracy)}, {escape(f.note)}." for f in plan.floors.values()))
         )
         lines += ["", self._figure("results.png"), "| arm | what it is |", "| --- | --- |"]
         lines += [f"| {escape(name)} | {escape(text)} |" for name, text in plan.treatments.items()]
@@ -113,8 +160,8 @@ class _Writer:
                 "these, too narrow below 10 seeds to decide; the exact sign-flip p cannot fall below its floor.",
             ]
         lines += ["", self._table(result_table(self._data, analysis, point))]
-        if plan.floor is not None:
-            lines.append(f"Floor of a constant answer: {number(plan.floor)}.")
+        if (floor := plan.floors.get(point)) is not None:
+            lines.append(f"Floor of a constant answer: {number(floor.accuracy)}.")
         return "\n".join(lines) + "\n"
 
     def decodings(self) -> str:
@@ -123,7 +170,8 @@ class _Writer:
             return ""
         lines = ["## Does the conclusion depend on the evaluation temperature?", ""]
         lines.append(sentences.temperature(self._data, self._analysis))
-        lines.append("Sampling at temperature 1 rewards low entropy, which is what clipping changes.")
+        if self._data.plan.stage == "rl":
+            lines.append("Sampling at temperature 1 rewards low entropy, which is what clipping changes.")
         for point in self._data.plan.points:
             lines += [
                 "",
@@ -135,13 +183,11 @@ class _Writer:
 
     def rewards(self) -> str:
         """What the reward gave, where its spread or the gradient's noise is what the sweep is about."""
-        if not self._spec.contrasts:
+        if not self._spec.about_reward:
             return ""
         lines = ["## What the reward gave", "", *self._per_point(reward_table), self._figure("signal.png")]
         noise = self._per_point(noise_table)
         lines += ["## How noisy the gradient was", "", *noise] if noise else []
-        contrasts = self._per_point(lambda _, point: contrast_table(self._analysis.contrasts, point))
-        lines += ["## Questions between two arms", "", *contrasts] if contrasts else []
         return "\n".join(lines) + "\n"
 
     def filtered(self) -> str:

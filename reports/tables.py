@@ -93,6 +93,7 @@ def result_table(data: SweepData, analysis: Analysis, point: str) -> Table:
     """Scores of every arm at one operating point, best first marked by evidence only."""
     cells = [analysis.cells[point, treatment] for treatment in data.plan.treatments]
     marks = leaders(cells) if point not in analysis.unranked else {}
+    with_rl = data.plan.stage == "rl"
     rows, raw, notes = [], [], []
     for cell in cells:
         if cell.planned == 0:
@@ -101,15 +102,14 @@ def result_table(data: SweepData, analysis: Analysis, point: str) -> Table:
         score = interval(cell.score)
         if cell.missing:
             notes.append(f"{arm_name(cell.treatment, point)}: {'; '.join(cell.missing)}.")
-        if cell.score.n and math.isnan(cell.gain.value):
+        if with_rl and cell.score.n and math.isnan(cell.gain.value):
             notes.append(f"{arm_name(cell.treatment, point)}: no gain, as no supervised start of it was evaluated.")
         rows.append(
             [
                 f"**{cell.treatment}**" if mark == "best" else cell.treatment + (" (tied)" if mark == "tied" else ""),
                 f"**{score}**" if mark == "best" else score,
                 interval(cell.companion),
-                interval(cell.gain, "+.3f"),
-                f"{cell.collapsed} of {cell.planned}",
+                *([interval(cell.gain, "+.3f"), f"{cell.collapsed} of {cell.planned}"] if with_rl else []),
                 f"{cell.diverged} of {cell.planned}",
                 f"{cell.score.n} of {cell.planned}",
                 str(len(analysis.ask.questions)) if cell.score.n else DASH,
@@ -121,8 +121,7 @@ def result_table(data: SweepData, analysis: Analysis, point: str) -> Table:
         "arm",
         f"{analysis.ask.metric} [95 % t interval]",
         analysis.ask.companion.metric,
-        "gain over SFT",
-        "collapsed",
+        *(["gain over SFT", "collapsed"] if with_rl else []),
         "diverged",
         "seeds",
         "questions",

@@ -5,8 +5,8 @@ A problem is a chain of single digits under + - *, evaluated strictly left to ri
     prompt    3+4*7-2=
     response  <think>3+4=7;7*7=9;9-2=7</think>\\boxed{7}
 
-Difficulty is the number of operators plus that of multiplications.  A prompt belongs to the split that a hash of its text gives (80 % train,
-10 % validation, 10 % test), so splits never share a prompt.
+Difficulty is the number of operators plus that of multiplications.  A prompt belongs to the split that a hash of its
+text gives (80 % train, 10 % validation, 10 % test), so splits never share a prompt.
 """
 
 import random
@@ -66,9 +66,7 @@ def problems(*, data_seed: int, split: str, count: int, num_terms: int, min_term
     check_count(split, count, everywhere=everywhere, what=f"chains of {lengths} terms")
 
     def draw(index: int) -> Problem:
-        return draw_problem(
-            data_seed=data_seed, split=split, index=index, num_terms=num_terms, min_terms=min_terms
-        )
+        return draw_problem(data_seed=data_seed, split=split, index=index, num_terms=num_terms, min_terms=min_terms)
 
     return list(islice(different(draw), count))
 

@@ -90,6 +90,20 @@ EXIT_CLASSES = {
 }
 
 
+# mix.json: of the task's own teacher the name alone; else also the hash over all demonstrations before those that are too
+# long are left out, what each step did (name, before, after, details), how many demonstrations and prompts are left, how
+# many were too long, and the counts ([{value, count}]) of four fields of what is left.
+MIX_FIELDS: dict[str, type] = {
+    "name": str,
+    "content_hash": str,
+    "steps": list,
+    "examples": int,
+    "prompts": int,
+    "too_long": int,
+    "max_tokens": int,
+    **dict.fromkeys(("source", "teacher", "difficulty", "is_correct"), list),
+}
+
 # Record file -> the table that a done run has of it, and its columns.
 TABLES = ((EVAL_LOG, EVAL_FILE, tuple(EVAL_COLUMNS)), (ROLLOUTS_LOG, ROLLOUTS_FILE, tuple(ROLLOUT_COLUMNS)))
 

@@ -154,6 +154,24 @@ def read_filter(folder: Path) -> list[dict[str, Any]]:
     return rows
 
 
+def read_mix(folder: Path) -> dict[str, Any]:
+    """What supervised training imitated; {} where the run has not come to that.
+
+    RunStoreError when the file is not what a run writes.
+    """
+    path = folder / schema.MIX_FILE
+    if not path.is_file():
+        return {}
+    try:
+        mix: Any = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunStoreError(f"{path} cannot be read: {error}; move {folder} away") from None
+    whole = isinstance(mix, dict) and (set(mix) == {"name"} or set(mix) == set(schema.MIX_FIELDS))
+    if not whole or any(not isinstance(mix[name], kind) for name, kind in schema.MIX_FIELDS.items() if name in mix):
+        raise RunStoreError(f"{path} does not describe a mix; move {folder} away")
+    return dict(mix)
+
+
 def read_evaluations(run_folder: Path) -> pa.Table:
     """Evaluation rows of a run: the table of a done run, else its records so far; no rows when there is neither."""
     if (run_folder / schema.EVAL_FILE).is_file():

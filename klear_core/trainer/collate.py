@@ -41,17 +41,15 @@ def prompt_ids(tokenizer: Any, asked: Sequence[Problem | SFTExample]) -> list[li
     the answer.
     """
     if not tokenizer.chat_template:
-        ids: list[list[int]] = tokenizer([f"{one.system}\n\n{one.prompt}" if one.system else one.prompt for one in asked])[
-            "input_ids"
-        ]
-        return ids
+        texts = [f"{one.system}\n\n{one.prompt}" if one.system else one.prompt for one in asked]
+        return list(tokenizer(texts)["input_ids"])
     chats = []
     for one in asked:
         system = [{"role": "system", "content": one.system}] if one.system else []
         chats.append([*system, {"role": "user", "content": one.prompt}])
-    texts = tokenizer.apply_chat_template(chats, add_generation_prompt=True, tokenize=False)
+    written = tokenizer.apply_chat_template(chats, add_generation_prompt=True, tokenize=False)
     # The template has written the special tokens already.
-    return list(tokenizer(texts, add_special_tokens=False)["input_ids"])
+    return list(tokenizer(written, add_special_tokens=False)["input_ids"])
 
 
 def response_ids(tokenizer: Any, examples: Sequence[SFTExample]) -> list[list[int]]:

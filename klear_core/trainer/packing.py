@@ -19,8 +19,8 @@ class PackedTokens:
     sequence_RL: Tensor  # int64: number of the sequence within the row, -1 on the padding
     is_response_RL: Tensor  # bool: tokens that are learned
 
-    def attention_RLL(self) -> Tensor:
-        """Which position (second axis) looks at which (third): earlier ones of its own sequence, and itself."""
+    def attention(self) -> Tensor:
+        """Which position (second axis) looks at which (third), [R, L, L]: itself and earlier ones of its sequence."""
         L = self.token_ids_RL.shape[1]
         same_RLL = self.sequence_RL[:, :, None] == self.sequence_RL[:, None, :]
         # Padding looks at itself alone, as a softmax over nothing is not a number.
@@ -83,7 +83,7 @@ def score_packed(model: Any, packed: PackedTokens) -> Tensor:
         raise ValueError("a demonstration has an empty prompt")
     output = model(
         input_ids=packed.token_ids_RL,
-        attention_mask=packed.attention_RLL()[:, None],
+        attention_mask=packed.attention()[:, None],
         position_ids=packed.position_ids_RL,
         use_cache=False,
     )

@@ -82,7 +82,9 @@ def check_mix(config: SFTMixConfig, task: Teacher) -> None:
         _parsed_input(raw, f"sft_mix.inputs[{number}]", task)
     _parsed_steps(config)
     if config.steps and not config.inputs:
-        raise ConfigError("sft_mix.steps is given without sft_mix.inputs; allowed: both, or none for the task's teacher")
+        raise ConfigError(
+            "sft_mix.steps is given without sft_mix.inputs; allowed: both, or none for the task's teacher"
+        )
 
 
 def build_mix(

@@ -1,0 +1,26 @@
+"""What a report asks and says beside its numbers."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beside:
+    """A table of ``reports.published`` and which of its columns is which arm at which operating point."""
+
+    table: str
+    columns: dict[tuple[str, str], str]  # (point, treatment) -> column
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparisonSpec:
+    """The words of a report that no number can give."""
+
+    question: str
+    scope: tuple[str, ...]  # what the result is and is not, one sentence each
+    mechanism: str  # what the mechanism section is about
+    about_clipping: bool  # the arms differ in what clipping does, so too few clipped tokens mean no ranking
+    contrasts: tuple[tuple[str, str, str], ...] = ()  # arm, the arm it is held against, the question that this answers
+    about_reward: bool = False  # the arms differ in what a completion earns or in which problems are met
+    same_problems: bool = True  # whether all arms of a seed are to meet the same problems
+    grid: tuple[tuple[str, str], tuple[str, str]] | None = None  # name and key of the two settings that points vary
+    beside: tuple[Beside, ...] = ()  # what a paper prints about the same question
