@@ -190,6 +190,50 @@ def doctor(runs: Runs = Path("runs"), as_json: Json = False) -> None:
     raise typer.Exit(int(any(check.state == "broken" for check in found)))
 
 
+data = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    help="Look at training data and questions.",
+    epilog="Example: ablations data describe rows.jsonl",
+)
+app.add_typer(data, name="data")
+
+
+@data.callback(invoke_without_command=True)
+def _data_commands(context: typer.Context) -> None:
+    """Look at training data and questions."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@data.command("describe", epilog="Example: ablations data describe rows.parquet --against questions.jsonl")
+def describe(
+    where: Annotated[str, typer.Argument(metavar="DATA", help="a file, a folder, or hub:org/name/config@split")],
+    against: Annotated[
+        list[str] | None,
+        typer.Option("--against", metavar="FILE", help="questions whose runs of 9 words are looked for; repeatable"),
+    ] = None,
+    picture: Annotated[
+        Path | None, typer.Option("--picture", metavar="FILE.png", help="draw it too; nothing is drawn when left out")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Print what demonstrations or problems are like: counts, lengths, duplicates, overlap with questions."""
+    from ablations.commands import describe as describing
+
+    if picture is not None:
+        describing.check_picture(picture)
+    found = describing.describe(where, against or [])
+    if picture is not None:
+        from ablations.commands.describe_picture import write_picture
+
+        write_picture(found, picture)
+    if as_json:
+        say_json(describing.to_json(found))
+    else:
+        describing.say_description(found)
+
+
 def main() -> None:
     """Entry point of the console script."""
     app()

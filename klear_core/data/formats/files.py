@@ -1,7 +1,8 @@
 """Rows of files and folders, one at a time: JSON lines, JSON arrays and parquet, also larger than memory."""
 
 import json
-from collections.abc import Collection, Iterator
+import os
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,22 +22,35 @@ def shards(path: Path) -> list[Path]:
 
     DataError when there are none.
     """
-    if path.is_file():
+    if is_there(path) and path.is_file():
         if path.suffix.lower() not in SUFFIXES:
             raise DataError(f"{path} ends in {path.suffix!r}; allowed: {', '.join(SUFFIXES)}, a folder of these")
         return [path]
-    if not path.is_dir():
+    if not is_there(path) or not path.is_dir():
         raise DataError(f"{path} is no file and no folder")
-    found = [each for each in sorted(path.iterdir()) if each.suffix.lower() in SUFFIXES and each.is_file()]
+    try:
+        names = sorted(os.listdir(path))  # noqa: PTH208
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from None
     # Hidden files are what tools keep beside data.
-    found = [each for each in found if not each.name.startswith(".")]
+    found = [path / name for name in names if not name.startswith(".")]
+    found = [each for each in found if each.suffix.lower() in SUFFIXES and is_there(each) and each.is_file()]
     if not found:
         raise DataError(f"{path} is a folder without data files; allowed: files {', '.join(SUFFIXES)} directly in it")
     return found
 
 
-def read_shards(paths: Collection[Path], columns: Collection[str] | None) -> Iterator[RawRow]:
-    """The rows of all files in order; of parquet only ``columns`` are read, all when None."""
+def is_there(path: Path) -> bool:
+    """Whether something of this name exists; a name that cannot be one names nothing."""
+    try:
+        path.stat()
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def read_shards(paths: Collection[Path], columns: Collection[str]) -> Iterator[RawRow]:
+    """The rows of all files in order; of parquet only ``columns`` are read."""
     for path in paths:
         yield from _read_parquet(path, columns) if path.suffix.lower() == ".parquet" else _read_json(path)
 
@@ -89,30 +103,36 @@ def _parse(line: bytes, place: str) -> dict[str, Any]:
     return value
 
 
-def _read_parquet(path: Path, columns: Collection[str] | None) -> Iterator[RawRow]:
+def _read_parquet(path: Path, columns: Collection[str]) -> Iterator[RawRow]:
     # Imported here: JSON is read without it.
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    try:
-        # Buffered, because a row group may be larger than memory.
-        file = pq.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False)
-    except (pa.ArrowException, OSError) as error:
-        raise _broken(path, "", error) from None
+    # Buffered, because a row group may be larger than memory.
+    file = _tried(path, "", lambda: pq.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False))
     number = 0
     with file:
-        wanted = [name for name in file.schema_arrow.names if columns is None or name in columns]
+        names = _tried(path, "", lambda: file.schema_arrow.names)
+        if twice := sorted({name for name in names if names.count(name) > 1 and name in columns}):
+            raise DataError(f"{path} has two columns {twice[0]}; allowed: one of a name")
+        wanted = [name for name in names if name in columns]
+        others = tuple(name for name in names if name not in columns)
         batches = file.iter_batches(batch_size=_BATCH, columns=wanted)
-        while True:
-            try:
-                batch = next(batches, None)
-            except (pa.ArrowException, OSError) as error:
-                raise _broken(path, f" after row {number}", error) from None
-            if batch is None:
-                return
+        while (batch := _tried(path, f" after row {number}", lambda: next(batches, None))) is not None:
             for index in range(batch.num_rows):
                 number += 1
-                yield RawRow(file=str(path), unit="row", number=number, values=_values(path, number, batch, index))
+                values = _values(path, number, batch, index)
+                yield RawRow(file=str(path), unit="row", number=number, values=values, others=others)
+
+
+def _tried(path: Path, where: str, read: Callable[[], Any]) -> Any:
+    """What ``read`` gives; DataError when the bytes of the file are no parquet."""
+    import pyarrow as pa
+
+    try:
+        return read()
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        told = " ".join(str(error).split())[:160]
+        raise DataError(f"{path} is no whole parquet file{where}: {told}") from None
 
 
 def _values(path: Path, number: int, batch: Any, index: int) -> dict[str, Any]:
@@ -120,8 +140,6 @@ def _values(path: Path, number: int, batch: Any, index: int) -> dict[str, Any]:
         return {name: batch.column(name)[index].as_py() for name in batch.schema.names}
     except UnicodeDecodeError:
         raise DataError(f"{path} row {number} is not UTF-8; allowed: texts in UTF-8") from None
-
-
-def _broken(path: Path, where: str, error: Exception) -> DataError:
-    told = " ".join(str(error).split())[:160]
-    return DataError(f"{path} is no whole parquet file{where}: {told}")
+    except (ValueError, OverflowError) as error:  # a date, for example, that Python does not have
+        told = " ".join(str(error).split())[:160]
+        raise DataError(f"{path} row {number} cannot be read: {told}") from None

@@ -71,7 +71,8 @@ def read_hub(name: HubName) -> Iterator[dict[str, Any]]:
 
 def _check_reachable(told: str) -> None:
     """DataError when the server cannot be met: its own client would try again for some 25 seconds."""
-    if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE") or urllib.request.getproxies():
+    is_offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
+    if is_offline or {"http", "https", "all"} & urllib.request.getproxies().keys():
         return  # refused at once, or not to be met directly
     url = urllib.parse.urlsplit(os.environ.get("HF_ENDPOINT") or "https://huggingface.co")
     host, port = url.hostname or "", url.port or (80 if url.scheme == "http" else 443)

@@ -5,17 +5,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from klear_core.data.formats.files import read_shards, shards
+from klear_core.data.formats.files import is_there, read_shards, shards
 from klear_core.data.formats.format import Format, Kind, Record
 from klear_core.data.formats.hub import FORM, PREFIX, HubName, looks_like_hub_name, parse_hub_name, read_hub
 from klear_core.data.formats.raw import RawRow
-from klear_core.data.formats.recognise import missing, recognise
+from klear_core.data.formats.recognise import KNOWN_COLUMNS, missing, recognise
 from klear_core.errors import DataError
 from klear_core.records import Problem, SFTExample
 
 _MAX_IDS = 100_000  # of a file; formats with ids are those of benchmarks, which are far smaller
 
-Source = Callable[[frozenset[str] | None], Iterator[RawRow]]  # the columns to read, all when None -> the rows
+Source = Callable[[frozenset[str]], Iterator[RawRow]]  # the columns that must be read -> the rows
 HubReader = Callable[[HubName], Iterable[Mapping[str, Any]]]
 
 
@@ -72,10 +72,10 @@ def load_rows(where: str, *, hub: HubReader = read_hub) -> Rows:
     only where the name begins with ``hub:``.  DataError when there are no rows or none of a known format.
     """
     source = _source_of(where, hub)
-    first = next(source(None), None)
+    first = next(source(KNOWN_COLUMNS), None)
     if first is None:
         raise DataError(f"{where} holds no rows; allowed: at least one")
-    columns = tuple(map(str, first.values))
+    columns = (*map(str, first.values), *first.others)
     form = recognise(first, columns)
     ignored = tuple(name for name in columns if name not in form.columns)
     return Rows(where=where, format=form.name, kind=form.kind, ignored=ignored, _form=form, _source=source)
@@ -89,7 +89,7 @@ def _source_of(where: str, hub: HubReader) -> Source:
             for number, values in enumerate(hub(name), start=1)
         )
     path = Path(where)
-    if looks_like_hub_name(where) and not path.exists():
+    if looks_like_hub_name(where) and not is_there(path):
         raise DataError(f"{where} is no file and no folder; allowed: a path, or {PREFIX}{where} for the Hub ({FORM})")
     files = shards(path)
     return lambda columns: read_shards(files, columns)

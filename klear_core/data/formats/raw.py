@@ -23,6 +23,7 @@ class RawRow:
     unit: str  # what ``number`` counts, from 1: "line" or "row"
     number: int
     values: Mapping[str, Any]
+    others: tuple[str, ...] = ()  # columns that were not read
 
     @property
     def place(self) -> str:

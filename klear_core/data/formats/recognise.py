@@ -8,8 +8,10 @@ from klear_core.errors import DataError
 
 # The first that fits is taken, so a format stands before those whose columns it has too.
 FORMATS: tuple[Format, ...] = (*PUBLIC, *OWN)
+KNOWN_COLUMNS = frozenset[str]().union(*(each.columns for each in FORMATS))
 _NEAREST = 3
 _SHOWN = 12
+_LETTERS = 40
 
 
 def recognise(row: RawRow, columns: tuple[str, ...]) -> Format:
@@ -18,7 +20,7 @@ def recognise(row: RawRow, columns: tuple[str, ...]) -> Format:
         is_whole = not each.is_exact or each.columns.issuperset(columns)
         if is_whole and not missing(row, each):
             return each
-    told = ", ".join(columns[:_SHOWN]) + (", ..." if len(columns) > _SHOWN else "")
+    told = ", ".join(map(_name, columns[:_SHOWN])) + (", ..." if len(columns) > _SHOWN else "")
     raise DataError(f"{row.place}: no format has the columns {told or '(none)'}; nearest: {_nearest(row, columns)}")
 
 
@@ -33,7 +35,7 @@ def _nearest(row: RawRow, columns: tuple[str, ...]) -> str:
     for each in sorted(FORMATS, key=lambda each: _distance(row, each)):
         lacks = ", ".join(missing(row, each))
         strange = sorted(set(columns) - each.columns)
-        told.setdefault(each.name, f"lacks {lacks}" if lacks else f"has no {', '.join(strange[:_NEAREST])}")
+        told.setdefault(each.name, f"lacks {lacks}" if lacks else f"has no {', '.join(map(_name, strange[:_NEAREST]))}")
     return "; ".join(f"{name} ({what})" for name, what in [*told.items()][:_NEAREST])
 
 
@@ -41,3 +43,8 @@ def _distance(row: RawRow, form: Format) -> tuple[int, int]:
     lacks = len(missing(row, form))
     # A format that lacks nothing was not taken because of a column too many.
     return max(lacks, 1), lacks - len(form.needs)
+
+
+def _name(column: str) -> str:
+    """A column in a message of one line: names of broken files hold anything."""
+    return column if column.isprintable() and len(column) <= _LETTERS else f"{column[:_LETTERS]!r}"

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from ablations.cli import app
+from ablations.cli import app, data
 from ablations.commands.terminal import clean, say_table
 from tests.ablations.commands.cli_store import ablations, answers, drawn, refused, write_run
 from tests.e2e.conftest import ROOT, environment
@@ -13,14 +13,20 @@ from tests.e2e.conftest import ROOT, environment
 COMMANDS = ("run", "list", "show", "compare", "sync", "doctor")
 
 
+GROUPS = ("data",)
+DATA_COMMANDS = ("data describe",)
+
+
 def test_these_are_all_commands():
     assert tuple(command.name or command.callback.__name__ for command in app.registered_commands) == COMMANDS
+    assert tuple(group.name for group in app.registered_groups) == GROUPS
+    assert tuple(f"data {command.name}" for command in data.registered_commands) == DATA_COMMANDS
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [*COMMANDS, *GROUPS, *DATA_COMMANDS])
 def test_the_help_of_every_command_shows_an_example(command, monkeypatch):
     monkeypatch.setattr(sys, "argv", list(sys.argv))
-    done = ablations(command, "--help")
+    done = ablations(*command.split(), "--help")
     assert done.exit_code == 0
     assert f"Example: ablations {command} " in done.stdout
 
@@ -29,7 +35,8 @@ def test_without_a_command_the_help_names_all_of_them():
     done = ablations()
     assert done.exit_code == 0
     assert done.stdout == ablations("--help").stdout
-    assert all(f"\n  {command} " in done.stdout for command in COMMANDS)
+    assert all(f"\n  {command} " in done.stdout for command in [*COMMANDS, *GROUPS])
+    assert ablations("data").stdout == ablations("data", "--help").stdout
 
 
 @pytest.mark.parametrize(
@@ -40,6 +47,13 @@ def test_without_a_command_the_help_names_all_of_them():
         (["list", "--rnus", "x"], "No such option: --rnus"),
         (["show"], "Missing argument 'RUN'"),
         (["compare", "a"], "Missing argument 'B'"),
+        (["data", "descrbe"], "No such command 'descrbe'. Did you mean 'describe'"),
+        (["data", "describe"], "Missing argument 'DATA'"),
+        (["data", "describe", "x", "--picture", "x.pdf"], "--picture is x.pdf; allowed: the name of a file that ends"),
+        (["data", "describe", "x", "--picture", "/no/such/x.png"], "--picture is /no/such/x.png; allowed: a file in a"),
+        (["data", "describe", "/no/such"], "/no/such is no file and no folder"),
+        (["data", "describe", "org/name"], "org/name is no file and no folder; allowed: a path, or hub:org/name"),
+        (["data", "describe", "hub:org"], "hub:org names no data set; allowed: hub:org/name"),
         (["sync", "--mode", "on"], "'on' is not one of 'offline', 'online'"),
         (["list", "runs", "--runs", "/no/such"], "--runs is /no/such; allowed: a folder with runs"),
         (["sync", "--runs", "/no/such"], "--runs is /no/such; allowed: a folder with runs"),
@@ -73,12 +87,15 @@ def runs(tmp_path_factory):
 
 
 def test_reading_commands_start_without_torch(runs):
-    commands = [["--help"], ["list"], ["show", "clipping/gppo-u4/seed0"]]
+    rows = runs / "rows.jsonl"
+    rows.write_text('{"prompt": "p", "response": "r"}')
+    described = [["--help"], ["data", "describe", str(rows), "--against", str(rows)]]
+    commands = [["list"], ["show", "clipping/gppo-u4/seed0"]]
     commands += [["compare", "clipping/gppo-u4", "clipping/clip_higher-u4"]]
     code = f"""
 import sys
 from ablations.cli import app
-for arguments in {[each if each == ["--help"] else [*each, "--runs", str(runs)] for each in commands]!r}:
+for arguments in {[*described, *([*each, "--runs", str(runs)] for each in commands)]!r}:
     try:
         app(arguments)
     except SystemExit as ended:

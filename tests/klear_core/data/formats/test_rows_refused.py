@@ -189,6 +189,11 @@ def test_the_nearest_formats_say_what_they_lack(tmp_path):
     )
 
 
+def test_names_of_columns_are_told_on_one_line(tmp_path):
+    message, _ = refused(write_jsonl(tmp_path, [{"a\nb": 1, "x" * 10_000: 2}]))
+    assert f"no format has the columns 'a\\nb', '{'x' * 40}'; nearest: " in message
+
+
 def test_a_row_without_columns_is_refused(tmp_path):
     message, _ = refused(write_jsonl(tmp_path, [{}]))
     assert "no format has the columns (none)" in message

@@ -1,0 +1,134 @@
+"""What `ablations data describe` says of data: format, counts, lengths, duplicates, overlap with questions."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ablations.commands.terminal import say, say_table
+from klear_core.data.formats.load import Rows, load_rows
+from klear_core.data.mixes.decontaminate import NgramIndex
+from klear_core.data.profile import QUANTILES, Difficulties, Lengths, Names, Profile, profile
+from klear_core.errors import ConfigError
+
+NGRAM = 9  # words: what Klear-Reasoner's data were cleaned by
+_SHOWN = 20  # names of a table
+_BAR = 30  # letters of the longest bar
+UNKNOWN = "(not said)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Description:
+    """Data with what they are like."""
+
+    where: str
+    format: str
+    kind: str
+    ignored: tuple[str, ...]  # columns that are not read
+    profile: Profile
+
+
+def open_described(where: str) -> Rows:
+    """The rows that a name on the command line stands for: a file, a folder of files, or ``hub:org/name``."""
+    return load_rows(where)
+
+
+def describe(where: str, against: Sequence[str]) -> Description:
+    """Read ``where`` once, and the prompts of every file of ``against`` before; DataError for what cannot be read."""
+    rows = open_described(where)
+    indexes = {name: NgramIndex((record.prompt for record in load_rows(name)), NGRAM).hits for name in against}
+    found = profile(rows, against=indexes)
+    return Description(where=where, format=rows.format, kind=rows.kind, ignored=rows.ignored, profile=found)
+
+
+def check_picture(path: Path) -> None:
+    """ConfigError unless a picture can be written to ``path``, before all data are read."""
+    if path.suffix.lower() != ".png":
+        raise ConfigError(f"--picture is {path}; allowed: the name of a file that ends in .png")
+    if not path.parent.is_dir():
+        raise ConfigError(f"--picture is {path}; allowed: a file in a folder that exists")
+
+
+def to_json(found: Description) -> dict[str, Any]:
+    """The description as plain values."""
+    return dataclasses.asdict(found)
+
+
+def say_description(found: Description) -> None:
+    """Tables on standard output."""
+    say(f"{found.kind} of {found.where}")
+    say_table(("", ""), [*_overview(found)])
+    told = found.profile
+    for title, names in (("source", told.sources), ("teacher", told.teachers), ("domain", told.domains)):
+        if names is not None:
+            _say_counts(title, name_counts(names), told)
+    for title, counts in (("correctness", told.correctness), ("decided by", told.decided_by)):
+        if counts is not None:
+            _say_counts(title, [*counts.items()], told)
+    _say_counts("difficulty", difficulty_counts(told.difficulties), told)
+    _say_lengths(told)
+    for part in ("prompt", "response"):
+        if (lengths := told.lengths.get(f"{part} characters")) is not None:
+            _say_histogram(part, lengths)
+    if told.contaminated:
+        rows = [(name, count, _share(count, told)) for name, count in told.contaminated.items()]
+        say_table(("questions", f"rows that share {NGRAM} words", "share"), rows, right=("share",))
+
+
+def name_counts(names: Names) -> list[tuple[str, int]]:
+    """Names with their rows; the least frequent together at the end."""
+    counts = [(name or UNKNOWN, count) for name, count in names.rows.items()]
+    shown, rest = counts[:_SHOWN], counts[_SHOWN:]
+    if left := sum(count for _, count in rest) + names.others:
+        more = " or more" if names.others else ""
+        shown.append((f"({len(rest) + bool(names.others)}{more} others)", left))
+    return shown
+
+
+def difficulty_counts(difficulties: Difficulties) -> list[tuple[str, int]]:
+    """Difficulties, or bins of them, with their rows."""
+    counts = [
+        (f"{low:g}" if low == high else f"{low:.4g} to {high:.4g}", rows) for low, high, rows in difficulties.bins
+    ]
+    return [*counts, (UNKNOWN, difficulties.unknown)] if difficulties.unknown else counts
+
+
+def _overview(found: Description) -> Iterator[tuple[str, object]]:
+    told = found.profile
+    yield "format", found.format
+    yield "rows", told.fingerprint.rows
+    yield "content hash", told.fingerprint.content_hash
+    yield "columns not read", ", ".join(found.ignored) or "none"
+    yield "different prompts", told.prompts
+    yield "rows with an earlier prompt", told.repeated_prompts
+    if told.repeated_pairs is not None:
+        yield "rows with an earlier prompt and response", told.repeated_pairs
+    yield "rows with a system message", told.systems
+
+
+def _say_counts(title: str, counts: Sequence[tuple[str, int]], told: Profile) -> None:
+    rows = [(name, count, _share(count, told)) for name, count in counts]
+    say_table((title, "rows", "share"), rows, right=("rows", "share"))
+
+
+def _say_lengths(told: Profile) -> None:
+    header = ("length", "mean", "least", *(f"{q:.0%}" for q in QUANTILES), "most")
+    rows = [
+        (name, f"{each.mean:.0f}", each.smallest, *(f"{value:.0f}" for value in each.quantiles.values()), each.largest)
+        for name, each in told.lengths.items()
+    ]
+    say_table(header, rows, right=header[1:])
+
+
+def _say_histogram(part: str, lengths: Lengths) -> None:
+    most = max(rows for _, _, rows in lengths.bins)
+    rows = [
+        (f"{low} to {high - 1}" if high - low > 1 else low, count, "#" * -(-count * _BAR // most))
+        for low, high, count in lengths.bins
+    ]
+    say_table((f"{part} characters", "rows", ""), rows, right=("rows",))
+
+
+def _share(count: int, told: Profile) -> str:
+    return f"{count / told.fingerprint.rows:.1%}"
