@@ -41,11 +41,11 @@ def solve(prompt: str) -> int:
     return value
 
 
-def draw_problem(*, data_seed: int, split: str, index: int, num_terms: int, min_terms: int) -> Problem:
-    """Problem ``index`` of a split's endless stream, of ``min_terms`` to ``num_terms`` terms, each length as likely.
-
-    A function of its arguments alone.
+def draw_problem(*, data_seed: int, split: str, index: int, num_terms: int, min_terms: int | None = None) -> Problem:
+    """Problem ``index`` of a split's endless stream, of ``min_terms`` to ``num_terms`` terms, each length as likely; all
+    of ``num_terms`` when ``min_terms`` is None.  A function of its arguments alone.
     """
+    min_terms = min_terms or num_terms
     lengths = f"{num_terms}" if min_terms == num_terms else f"{min_terms}-{num_terms}"
     rng = random.Random(f"chains/{data_seed}/{split}/{index}/{lengths}")
     while True:
@@ -58,8 +58,9 @@ def draw_problem(*, data_seed: int, split: str, index: int, num_terms: int, min_
             return _problem(prompt)
 
 
-def problems(*, data_seed: int, split: str, count: int, num_terms: int, min_terms: int) -> list[Problem]:
+def problems(*, data_seed: int, split: str, count: int, num_terms: int, min_terms: int | None = None) -> list[Problem]:
     """The first ``count`` different problems of a split's stream; DataError when the split has fewer."""
+    min_terms = min_terms or num_terms
     # The shortest chains run out first, and each length is to have its share.
     everywhere = (num_terms - min_terms + 1) * 10**min_terms * len(OPERATORS) ** (min_terms - 1)
     lengths = str(num_terms) if min_terms == num_terms else f"{min_terms} to {num_terms}"
