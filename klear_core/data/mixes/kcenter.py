@@ -81,7 +81,7 @@ def _check(embeddings_MD: Tensor, count: int, first: int) -> None:
         raise ValueError(f"count is {count}; allowed: 1 to {len(embeddings_MD)}, the number of points")
     if not 0 <= first < len(embeddings_MD):
         raise ValueError(f"first is {first}; allowed: 0 to {len(embeddings_MD) - 1}")
-    if embeddings_MD.shape[1] and not float(embeddings_MD.abs().max()) <= 1e15:
+    if embeddings_MD.shape[1] and not all(abs(float(extreme)) <= 1e15 for extreme in embeddings_MD.aminmax()):
         raise ValueError("embeddings hold numbers that are not finite, or beyond 1e15, whose squares pass float32")
 
 
