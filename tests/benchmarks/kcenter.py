@@ -10,8 +10,10 @@ compared with those of passes in float64.
 """
 
 import argparse
+import itertools
 import math
 import os
+import random
 import resource
 import statistics
 import time
@@ -23,6 +25,7 @@ os.environ.update(OMP_WAIT_POLICY="PASSIVE", GOMP_SPINCOUNT="0")
 import torch
 from torch import Tensor
 
+from klear_core.data.mixes.embed import ngram_embeddings
 from klear_core.data.mixes.kcenter import farthest_first, squared_distances
 
 H100_BYTES_PER_S = 3.35e12  # HBM3 of the SXM card, by its data sheet
@@ -38,11 +41,24 @@ def clusters(points: int, dimensions: int, *, spread: float) -> Tensor:
     return torch.nn.functional.normalize(centres[members] + spread * noise, dim=1)
 
 
+def prompts(points: int, dimensions: int) -> Tensor:
+    """Hashed n-grams of made-up prompts of about 60 words; prints how long that takes."""
+    draw = random.Random(0)
+    words = [f"{draw.choice('bcdfglmnprst')}{draw.choice('aeiou')}{k:x}" for k in range(20_000)]
+    weights = list(itertools.accumulate(1 / (k + 1) for k in range(len(words))))
+    texts = [" ".join(draw.choices(words, cum_weights=weights, k=draw.randint(40, 80))) for _ in range(points)]
+    started = time.perf_counter()
+    embeddings_MD = ngram_embeddings(texts, dimensions=dimensions)
+    print(f"  {points:,} prompts embedded in {time.perf_counter() - started:.1f} s")
+    return embeddings_MD
+
+
 KINDS: dict[str, Callable[[int, int], Tensor]] = {
     "clustered": lambda points, dimensions: clusters(points, dimensions, spread=0.5),
     "uniform": torch.rand,
 }
 MORE_KINDS: dict[str, Callable[[int, int], Tensor]] = {
+    "prompts": prompts,
     "tight clusters": lambda points, dimensions: clusters(points, dimensions, spread=0.001),
     "20 copies each": lambda points, dimensions: torch.rand(points // 20, dimensions).repeat(20, 1),
     "corners of a cube": lambda points, dimensions: torch.randint(0, 2, (points, dimensions)).float(),
@@ -70,10 +86,10 @@ def goes_on_as_passes_do(points_MD: Tensor, chosen_C: Tensor, after: int, steps:
     centres_CD = points_MD[chosen_C[:after]].double()
     norms_C = centres_CD.square().sum(1)
     nearest_M = torch.empty(len(points_MD), dtype=torch.float64)
-    for block, few_ND in zip(torch.arange(len(points_MD)).split(1024), points_MD.split(1024), strict=True):
-        points_ND = few_ND.double()
-        products_NC = torch.addmm(norms_C, points_ND, centres_CD.T, alpha=-2)
-        nearest_M[block] = products_NC.amin(1) + points_ND.square().sum(1)
+    for block, few_BD in zip(torch.arange(len(points_MD)).split(1024), points_MD.split(1024), strict=True):
+        points_BD = few_BD.double()
+        products_BC = torch.addmm(norms_C, points_BD, centres_CD.T, alpha=-2)
+        nearest_M[block] = products_BC.amin(1) + points_BD.square().sum(1)
     nearest_M[chosen_C[:after]] = -1
     for index in chosen_C[after : after + steps].tolist():
         if int(nearest_M.argmax()) != index:

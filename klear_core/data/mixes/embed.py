@@ -106,15 +106,15 @@ def _features(texts: Sequence[str], known: dict[str, int]) -> tuple[Any, Any]:
     """(text, hash) of every feature of every text."""
     pieces = list(_word_features(texts, known))
     spelled = [f" {folded(text)} ".encode("utf-8", "surrogatepass") for text in texts]
-    rows_B = np.repeat(np.arange(len(texts)), [len(text) for text in spelled])
-    bytes_B = np.frombuffer(b"".join(spelled), dtype=np.uint8).astype(np.uint64)
+    rows_Y = np.repeat(np.arange(len(texts)), [len(text) for text in spelled])
+    bytes_Y = np.frombuffer(b"".join(spelled), dtype=np.uint8).astype(np.uint64)
     for length in _CHARACTERS:
-        size = max(0, len(bytes_B) - length + 1)
+        size = max(0, len(bytes_Y) - length + 1)
         gram = np.full(size, length, dtype=np.uint64)
         for offset in range(length):
-            gram = (gram << np.uint64(8)) | bytes_B[offset : offset + size]
-        inside = rows_B[:size] == rows_B[length - 1 : length - 1 + size]  # no n-gram runs into the next text
-        pieces.append((rows_B[:size][inside], _mixed(gram[inside])))
+            gram = (gram << np.uint64(8)) | bytes_Y[offset : offset + size]
+        inside = rows_Y[:size] == rows_Y[length - 1 : length - 1 + size]  # no n-gram runs into the next text
+        pieces.append((rows_Y[:size][inside], _mixed(gram[inside])))
     return np.concatenate([rows for rows, _ in pieces]), np.concatenate([hashes for _, hashes in pieces])
 
 
