@@ -47,7 +47,7 @@ def farthest_first(embeddings_MD: Tensor, count: int, *, first: int = 0) -> Trav
     """Choose ``first`` and then, ``count`` - 1 times, the point farthest from all that are chosen.
 
     c_{t+1} = argmax_i min_{s <= t} ||x_i - x_{c_s}||, Euclidean, ties by the lowest index; a point is chosen once, so
-    duplicates come last.  ``embeddings_MD`` is a floating-point matrix of at most 32 bits a number, on a device that has
+    duplicates come last.  ``embeddings_MD`` is a floating-point matrix of at most 32 bits a number, on a device with
     float64; the memory beside it is that of the chosen points and some 50 bytes a point.
     ValueError for another shape or type, numbers that are not finite or beyond 1e15, or count or first out of range.
     """
