@@ -37,12 +37,12 @@ def clustered(points, dimensions, clusters, spread):
 
 SHAPES = {
     "random": normal(700, 16),
-    "uniform in a cube": normal(1500, 3).erf(),
-    "clusters": clustered(1500, 8, 20, 0.01),
+    "uniform in a cube": normal(900, 3).erf(),
+    "clusters": clustered(900, 8, 20, 0.01),
     "tight clusters far from the origin": clustered(600, 8, 5, 1e-5) + 1000,
     "clusters of clusters": clustered(900, 8, 4, 0.1) + clustered(900, 8, 30, 0.001),
     "a lattice with many ties": whole(3, 900, 4),
-    "a large lattice": whole(40, 2000, 2),
+    "a large lattice": whole(40, 1200, 2),
     "corners of a cube": whole(2, 600, 24),
     "copies": normal(50, 8)[whole(50, 500).long()],
     "one point": torch.ones(300, 3),
