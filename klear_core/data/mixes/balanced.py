@@ -56,9 +56,7 @@ def balanced(
     for key, positions in groups.items():
         name = f"{context.name}/balanced"
         kept.update(heapq.nsmallest(wanted[key], positions, key=lambda position: (draw_of(name, position), position)))
-    details.update(
-        kept={str(key): number for key, number in wanted.items()}, unknown=unknown, dropped=len(held) - len(kept)
-    )
+    details.update(kept={str(key): wanted[key] for key in sizes}, unknown=unknown, dropped=len(held) - len(kept))
     yield from (example for position, example in enumerate(held) if position in kept)
 
 

@@ -12,7 +12,8 @@ from torch import Tensor
 from klear_core.data.mixes.text import folded, words
 from klear_core.errors import DataError
 
-_BATCH = 256  # texts at once: large enough for numpy, small enough for the cache
+_HASH_BITS = np.uint64(56)  # of a feature; the other 8 number the texts that are embedded at once
+_BATCH = 1 << 8
 _CHARACTERS = (3, 4)  # lengths of the character n-grams, in bytes of UTF-8
 _ODD = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, made odd: consecutive numbers spread over the range
 _WEIGHT = 256  # a count of 1 in the unit of weights
@@ -50,7 +51,7 @@ def sentence_embeddings(texts: Sequence[str], *, folder: str) -> Tensor:
     model, tokenizer = _load(folder)
     longest = min(int(tokenizer.model_max_length), _longest(model.config))
     order = sorted(range(len(texts)), key=lambda index: len(texts[index]))  # neighbours are padded to one length
-    rows: list[Tensor] = [torch.empty(0)] * len(texts)
+    embeddings_MD = torch.zeros(len(texts), int(model.config.hidden_size))
     for start in range(0, len(order), _SENTENCE_BATCH):
         chosen = order[start : start + _SENTENCE_BATCH]
         inputs = tokenizer(
@@ -61,9 +62,8 @@ def sentence_embeddings(texts: Sequence[str], *, folder: str) -> Tensor:
             states_NLD = model(**inputs).last_hidden_state.float()
         mask_NL1 = inputs["attention_mask"].unsqueeze(-1).float()
         mean_ND = (states_NLD * mask_NL1).sum(1) / mask_NL1.sum(1).clamp(min=1)
-        for index, row_D in zip(chosen, torch.nn.functional.normalize(mean_ND, dim=1), strict=True):
-            rows[index] = row_D.clone()
-    return torch.stack(rows)
+        embeddings_MD[chosen] = torch.nn.functional.normalize(mean_ND, dim=1)
+    return embeddings_MD
 
 
 def _longest(config: Any) -> int:
@@ -88,17 +88,16 @@ def _load(folder: str) -> tuple[Any, Any]:
 def _hashed(texts: Sequence[str], known: dict[str, int], dimensions: int) -> "np.ndarray[Any, np.dtype[np.int64]]":
     """[texts, dimensions]: the weights of each text's features, summed with their signs."""
     rows_F, hashes_F = _features(texts, known)
-    # Counts of equal features of one text: neighbours after sorting by text and hash.
-    order_F = np.lexsort((hashes_F, rows_F))
-    rows_F, hashes_F = rows_F[order_F], hashes_F[order_F]
-    is_new_F = np.ones(len(rows_F), dtype=bool)
-    is_new_F[1:] = (rows_F[1:] != rows_F[:-1]) | (hashes_F[1:] != hashes_F[:-1])
+    # One number holds text and hash, so a plain sort brings equal features of a text together.
+    keys_F = np.sort((rows_F.astype(np.uint64) << _HASH_BITS) | (hashes_F >> (np.uint64(64) - _HASH_BITS)))
+    is_new_F = np.ones(len(keys_F), dtype=bool)
+    is_new_F[1:] = keys_F[1:] != keys_F[:-1]
     firsts = np.flatnonzero(is_new_F)
-    counts = np.diff(np.append(firsts, len(rows_F)))
-    rows, hashes = rows_F[firsts], hashes_F[firsts]
-    weights = np.rint(_WEIGHT * np.sqrt(counts.astype(np.float64)))
-    signs = 1.0 - 2.0 * (hashes >> np.uint64(63)).astype(np.float64)
-    places = rows * dimensions + ((hashes >> np.uint64(20)) % np.uint64(dimensions)).astype(np.int64)
+    weights = np.rint(_WEIGHT * np.sqrt(np.diff(np.append(firsts, len(keys_F))).astype(np.float64)))
+    keys = keys_F[firsts]
+    signs = 1.0 - 2.0 * (keys & np.uint64(1)).astype(np.float64)
+    numbers = (keys & ((np.uint64(1) << _HASH_BITS) - np.uint64(1))) >> np.uint64(1)
+    places = (keys >> _HASH_BITS).astype(np.int64) * dimensions + (numbers % np.uint64(dimensions)).astype(np.int64)
     sums = np.bincount(places, weights=signs * weights, minlength=len(texts) * dimensions)
     return sums.astype(np.int64).reshape(len(texts), dimensions)
 
@@ -107,15 +106,15 @@ def _features(texts: Sequence[str], known: dict[str, int]) -> tuple[Any, Any]:
     """(text, hash) of every feature of every text."""
     pieces = list(_word_features(texts, known))
     spelled = [f" {folded(text)} ".encode("utf-8", "surrogatepass") for text in texts]
-    rows_B = np.repeat(np.arange(len(texts)), [len(text) for text in spelled])
-    bytes_B = np.frombuffer(b"".join(spelled), dtype=np.uint8).astype(np.uint64)
+    rows_Y = np.repeat(np.arange(len(texts)), [len(text) for text in spelled])
+    bytes_Y = np.frombuffer(b"".join(spelled), dtype=np.uint8).astype(np.uint64)
     for length in _CHARACTERS:
-        size = max(0, len(bytes_B) - length + 1)
+        size = max(0, len(bytes_Y) - length + 1)
         gram = np.full(size, length, dtype=np.uint64)
         for offset in range(length):
-            gram = (gram << np.uint64(8)) | bytes_B[offset : offset + size]
-        inside = rows_B[:size] == rows_B[length - 1 : length - 1 + size]  # no n-gram runs into the next text
-        pieces.append((rows_B[:size][inside], _mixed(gram[inside])))
+            gram = (gram << np.uint64(8)) | bytes_Y[offset : offset + size]
+        inside = rows_Y[:size] == rows_Y[length - 1 : length - 1 + size]  # no n-gram runs into the next text
+        pieces.append((rows_Y[:size][inside], _mixed(gram[inside])))
     return np.concatenate([rows for rows, _ in pieces]), np.concatenate([hashes for _, hashes in pieces])
 
 

@@ -8,7 +8,7 @@ It is exact here: the choice is that of a pass over all points a centre, ties by
 Such a pass is bound by memory: it reads all points to use each number once.  Here points are looked at as late as
 possible and for many centres at once, as in lazy greedy algorithms (Minoux 1978):
 
-1.  Distances to the nearest centre only fall, so one that ignores recent centres is an upper bound.  Of the T points of
+1.  Distances to the nearest centre only fall, so one that ignores recent centres is an upper bound.  Of the U points of
     the largest bounds (the pool) those that ignore centres are brought up to date, until none in the pool does.
 2.  Within the pool the traversal goes on for as long as its farthest point is before the best bound outside.
 3.  A point that never reaches the pool again is never looked at again.
@@ -47,8 +47,8 @@ def farthest_first(embeddings_MD: Tensor, count: int, *, first: int = 0) -> Trav
     """Choose ``first`` and then, ``count`` - 1 times, the point farthest from all that are chosen.
 
     c_{t+1} = argmax_i min_{s <= t} ||x_i - x_{c_s}||, Euclidean, ties by the lowest index; a point is chosen once, so
-    duplicates come last.  ``embeddings_MD`` is a floating-point matrix of at most 32 bits a number, on any device; the
-    memory beside it is that of the chosen points and some 50 bytes a point.
+    duplicates come last.  ``embeddings_MD`` is a floating-point matrix of at most 32 bits a number, on a device with
+    float64; the memory beside it is that of the chosen points and some 50 bytes a point.
     ValueError for another shape or type, numbers that are not finite or beyond 1e15, or count or first out of range.
     """
     _check(embeddings_MD, count, first)
@@ -68,9 +68,9 @@ def farthest_first(embeddings_MD: Tensor, count: int, *, first: int = 0) -> Trav
     return Traversal(indices_C=search.indices_C[:count], distances_C=distances_C[:count], radius=radius)
 
 
-def squared_distances(left_KD: Tensor, right_KD: Tensor) -> Tensor:
-    """[K] float64: sum over d of (left - right)^2 for each pair of rows; the same whatever pairs are beside it."""
-    return (left_KD.double() - right_KD.double()).square_().sum(1)
+def squared_distances(left_ED: Tensor, right_ED: Tensor) -> Tensor:
+    """[E] float64: sum over d of (left - right)^2 for each pair of rows; the same whatever pairs are beside it."""
+    return (left_ED.double() - right_ED.double()).square_().sum(1)
 
 
 def _check(embeddings_MD: Tensor, count: int, first: int) -> None:
@@ -81,7 +81,7 @@ def _check(embeddings_MD: Tensor, count: int, first: int) -> None:
         raise ValueError(f"count is {count}; allowed: 1 to {len(embeddings_MD)}, the number of points")
     if not 0 <= first < len(embeddings_MD):
         raise ValueError(f"first is {first}; allowed: 0 to {len(embeddings_MD) - 1}")
-    if embeddings_MD.shape[1] and not float(embeddings_MD.abs().max()) <= 1e15:
+    if embeddings_MD.shape[1] and not all(abs(float(extreme)) <= 1e15 for extreme in embeddings_MD.aminmax()):
         raise ValueError("embeddings hold numbers that are not finite, or beyond 1e15, whose squares pass float32")
 
 
@@ -148,27 +148,27 @@ class _Search:
 
     def _traverse(self, pool: Tensor, rest_bound: float, rest_index: int) -> None:
         """The traversal within the pool, up to date, for as long as no point outside can be the farthest."""
-        points_TD, norms_T = self.points_MD[pool], self.norms_M[pool]
-        nearest_T = self.nearest_M[pool]
-        rough_TT = torch.addmm(norms_T.float(), points_TD, points_TD.T, alpha=-2).add_(norms_T.float()[:, None])
+        points_UD, norms_U = self.points_MD[pool], self.norms_M[pool]
+        nearest_U = self.nearest_M[pool]
+        rough_UU = torch.addmm(norms_U.float(), points_UD, points_UD.T, alpha=-2).add_(norms_U.float()[:, None])
         slack = self._slack[torch.float32]
-        limits_T = (nearest_T + slack).float()
+        limits_U = (nearest_U + slack).float()
         began = self.chosen
         while self.chosen < self.count:
-            place = int(nearest_T.argmax())  # the first of equals
-            farthest, index = float(nearest_T[place]), int(pool[place])
+            place = int(nearest_U.argmax())  # the first of equals
+            farthest, index = float(nearest_U[place]), int(pool[place])
             if self.chosen > began and (farthest < rest_bound or (farthest == rest_bound and index > rest_index)):
                 break
             if farthest <= 0:
                 break
             self.choose(index, farthest)
-            nearest_T[place], limits_T[place] = _CHOSEN, -float("inf")
-            near = (rough_TT[place] < limits_T).nonzero().squeeze(1)
+            nearest_U[place], limits_U[place] = _CHOSEN, -float("inf")
+            near = (rough_UU[place] < limits_U).nonzero().squeeze(1)
             if len(near):
-                exact = squared_distances(points_TD[near], points_TD[place])
-                nearest_T[near] = torch.minimum(nearest_T[near], exact)
-                limits_T[near] = (nearest_T[near] + slack).float()
-        self.nearest_M[pool] = nearest_T
+                exact = squared_distances(points_UD[near], points_UD[place])
+                nearest_U[near] = torch.minimum(nearest_U[near], exact)
+                limits_U[near] = (nearest_U[near] + slack).float()
+        self.nearest_M[pool] = nearest_U
         self._done_M[pool] = self.chosen
 
     def _refresh(self, rows: Tensor) -> None:
@@ -185,27 +185,27 @@ class _Search:
 
     def _compare(self, rows: Tensor, low: int, high: int) -> None:
         """Compare points with the centres ``low`` to ``high``."""
-        points_ND = self.points_MD[rows]
-        near, columns = self._candidates(points_ND, rows, low, high, torch.float32)
+        points_BD = self.points_MD[rows]
+        near, columns = self._candidates(points_BD, rows, low, high, torch.float32)
         if len(near) > _MANY * len(rows):
-            near, columns = self._candidates(points_ND, rows, low, high, torch.float64)
+            near, columns = self._candidates(points_BD, rows, low, high, torch.float64)
         for some, centres in zip(torch.split(near, _PAIRS), torch.split(columns, _PAIRS), strict=True):
-            exact = squared_distances(points_ND[some], self._centres_CD[low + centres])
+            exact = squared_distances(points_BD[some], self._centres_CD[low + centres])
             self.nearest_M.scatter_reduce_(0, rows[some], exact, "amin")
 
     def _candidates(
-        self, points_ND: Tensor, rows: Tensor, low: int, high: int, dtype: torch.dtype
+        self, points_BD: Tensor, rows: Tensor, low: int, high: int, dtype: torch.dtype
     ) -> tuple[Tensor, Tensor]:
         """The pairs (point, centre) that may be nearer than what is known, by a product with a bounded error."""
         slack = self._slack[dtype]
-        limits_N = (self.nearest_M[rows] - self.norms_M[rows] + slack).to(dtype)
-        centres_BD = self._centres_CD[low:high].to(dtype)
+        limits_B = (self.nearest_M[rows] - self.norms_M[rows] + slack).to(dtype)
+        centres_CD = self._centres_CD[low:high].to(dtype)
         # ||x - c||^2 - ||x||^2
-        rough_NB = torch.addmm(self._norms_C[low:high].to(dtype), points_ND.to(dtype), centres_BD.T, alpha=-2)
-        best_N = rough_NB.amin(1)
-        nearer = (best_N < limits_N).nonzero().squeeze(1)
-        limits_N = torch.minimum(limits_N, best_N + 2 * slack)[nearer]
-        some, columns = (rough_NB[nearer] <= limits_N[:, None]).nonzero(as_tuple=True)
+        rough_BC = torch.addmm(self._norms_C[low:high].to(dtype), points_BD.to(dtype), centres_CD.T, alpha=-2)
+        best_B = rough_BC.amin(1)
+        nearer = (best_B < limits_B).nonzero().squeeze(1)
+        limits_B = torch.minimum(limits_B, best_B + 2 * slack)[nearer]
+        some, columns = (rough_BC[nearer] <= limits_B[:, None]).nonzero(as_tuple=True)
         return nearer[some], columns
 
     def _error_bound(self, dtype: torch.dtype) -> float:

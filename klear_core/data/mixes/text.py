@@ -8,7 +8,10 @@ _WORD = re.compile(r"\w+")
 
 
 def normalised(text: str) -> str:
-    """Unicode NFKC with every run of whitespace as one space and none at the ends; letters keep their case."""
+    """Unicode NFKC with every run of whitespace as one space and none at the ends; letters keep their case.
+
+    NFKC takes full-width letters for plain ones, and x² for x2 as well.
+    """
     # ASCII is its own NFKC, and most prompts are ASCII.
     return " ".join((text if text.isascii() else unicodedata.normalize("NFKC", text)).split())
 
