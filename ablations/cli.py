@@ -194,7 +194,7 @@ data = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     help="Look at training data and questions.",
-    epilog="Example: ablations data describe rows.jsonl",
+    epilog="Example: ablations data describe rows.jsonl, or: ablations data describe teachers task=chains_mixed",
 )
 app.add_typer(data, name="data")
 
@@ -208,7 +208,13 @@ def _data_commands(context: typer.Context) -> None:
 
 @data.command("describe", epilog="Example: ablations data describe rows.parquet --against questions.jsonl")
 def describe(
-    where: Annotated[str, typer.Argument(metavar="DATA", help="a file, a folder, or hub:org/name/config@split")],
+    where: Annotated[
+        str,
+        typer.Argument(metavar="DATA", help="a file, a folder, hub:org/name/config@split, or a mix of sweeps/sft_mix"),
+    ],
+    settings: Annotated[
+        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="of a mix, as in `ablations run`: task=chains_mixed")
+    ] = None,
     against: Annotated[
         list[str] | None,
         typer.Option("--against", metavar="FILE", help="questions whose runs of 9 words are looked for; repeatable"),
@@ -223,7 +229,7 @@ def describe(
 
     if picture is not None:
         describing.check_picture(picture)
-    found = describing.describe(where, against or [])
+    found = describing.describe(where, against or [], settings or [])
     if picture is not None:
         from ablations.commands.describe_picture import write_picture
 

@@ -13,7 +13,6 @@ from klear_core.data.order import shuffled_forever
 from klear_core.data.tasks import get_task
 from klear_core.errors import DataError
 from klear_core.records import SFTExample
-from klear_core.trainer.collate import prompt_ids, response_ids
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +80,9 @@ def _counts(values: Iterator[object]) -> list[dict[str, Any]]:
 
 
 def _num_tokens(tokenizer: Any, example: SFTExample) -> int:
+    # Imported late: a mix is checked and described without waiting for torch.
+    from klear_core.trainer.collate import prompt_ids, response_ids
+
     return len(prompt_ids(tokenizer, [example])[0]) + len(response_ids(tokenizer, [example])[0])
 
 

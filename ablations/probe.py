@@ -25,6 +25,7 @@ from klear_core.records import Completion, FinishReason, Problem, Prompt, Random
 _SFT_UPDATES = 10
 _TRAINING = ("reward_s", "noise_s", "score_s", "update_s")  # phases measured on replayed rollouts
 _RL_STEPS = 2
+_LOOKED_AT = 64  # demonstrations
 _PROBED = 3  # timed repetitions of a rollout; the quickest counts, as the first ones pay for warming up
 
 
@@ -117,9 +118,7 @@ def _measure(configs: Mapping[str, RunConfig]) -> Measured:
     startup_s = time.perf_counter() - started
 
     supervision = open_supervision(config, tokenizer)
-    examples = list(islice(supervision.examples(0), 64))
-    responses = tokenizer([example.response for example in examples])["input_ids"]
-    length = min(sum(len(ids) + 1 for ids in responses) / len(responses), config.rl.max_response_tokens)
+    length = _answer_tokens(config, supervision, tokenizer)
     sft_update_s = 0.0
     if config.sft.checkpoint is None:
         rows = SFTTrainer(model, tokenizer, supervision.examples, config.sft).steps()
@@ -162,7 +161,7 @@ def _measure_supervised(configs: Mapping[str, RunConfig]) -> Measured:
     from ablations.tasks import load_problems
     from klear_core.data.tasks import get_task
     from klear_core.rollout.native import NativeEngine
-    from klear_core.trainer.collate import response_ids, tokenize_prompts
+    from klear_core.trainer.collate import tokenize_prompts
     from klear_core.trainer.model_folder import load_model
     from klear_core.trainer.policy import build_model
     from klear_core.trainer.sft import SFTTrainer
@@ -180,8 +179,7 @@ def _measure_supervised(configs: Mapping[str, RunConfig]) -> Measured:
         startup_s.append(time.perf_counter() - started)
         rows = SFTTrainer(model, tokenizer, supervision.examples, config.sft).steps()
         update_s[point] = _best(partial(next, rows), min(_SFT_UPDATES, config.sft.steps))
-        responses = response_ids(tokenizer, list(islice(supervision.examples(0), 64)))
-        length = min(sum(map(len, responses)) / len(responses), config.rl.max_response_tokens)
+        length = _answer_tokens(config, supervision, tokenizer)
         questions = load_problems(config, "validation")
         sampling = SamplingParams(
             temperature=1.0, top_p=1.0, max_tokens=math.ceil(length), num_samples=config.eval.validation_samples
@@ -201,6 +199,14 @@ def _measure_supervised(configs: Mapping[str, RunConfig]) -> Measured:
         startup_s=max(startup_s),
         peak_mb=_peak_mb(),
     )
+
+
+def _answer_tokens(config: RunConfig, supervision: Any, tokenizer: Any) -> float:
+    """Mean tokens of what is imitated, within the cap of an answer."""
+    from klear_core.trainer.collate import response_ids
+
+    responses = response_ids(tokenizer, list(islice(supervision.examples(0), _LOOKED_AT)))
+    return min(sum(map(len, responses)) / len(responses), config.rl.max_response_tokens)
 
 
 def _peak_mb() -> float:

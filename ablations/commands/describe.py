@@ -4,10 +4,15 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+from ablations.arguments import SWEEPS
 from ablations.commands.terminal import say, say_table
-from klear_core.data.formats.load import Rows, load_rows
+from ablations.mixing import mix_of
+from ablations.run import compose
+from klear_core.data.formats.format import Kind, Record
+from klear_core.data.formats.load import load_rows
+from klear_core.data.mixes.build import AppliedStep, Mix
 from klear_core.data.mixes.decontaminate import NgramIndex
 from klear_core.data.profile import QUANTILES, Difficulties, Lengths, Names, Profile, profile
 from klear_core.errors import ConfigError
@@ -27,19 +32,74 @@ class Description:
     kind: str
     ignored: tuple[str, ...]  # columns that are not read
     profile: Profile
+    steps: tuple[AppliedStep, ...]  # of a mix
 
 
-def open_described(where: str) -> Rows:
-    """The rows that a name on the command line stands for: a file, a folder of files, or ``hub:org/name``."""
+class Described(Protocol):
+    """Records with what is known of their form."""
+
+    @property
+    def format(self) -> str:
+        """Name of the form."""
+        ...
+
+    @property
+    def kind(self) -> Kind:
+        """Demonstrations or problems."""
+        ...
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """Columns that are not read."""
+        ...
+
+    def __iter__(self) -> Iterator[Record]:
+        """The records from the first one on."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuiltMix:
+    """The demonstrations of a mix."""
+
+    mix: Mix
+    format: str
+    kind: Kind = Kind.DEMONSTRATIONS
+    ignored: tuple[str, ...] = ()
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(self.mix.examples)
+
+
+def open_described(where: str, overrides: Sequence[str]) -> Described:
+    """What a name on the command line stands for: a file, a folder of files, ``hub:org/name``, or the name of a mix of
+    ``sweeps/sft_mix``, built under the settings of ``overrides`` as in ``ablations run``.
+    """
+    if (SWEEPS / "sft_mix" / f"{where}.yaml").is_file() and not Path(where).exists():
+        configs = compose([f"sft_mix={where}", *overrides])
+        if len(configs) != 1:
+            raise ConfigError(f"{' '.join(overrides)} asks for {len(configs)} mixes; allowed: one at a time")
+        if not configs[0].sft_mix.inputs:
+            raise ConfigError(f"the mix {where} is made while a model trains, and holds nothing to describe")
+        return BuiltMix(mix=mix_of(configs[0]), format=f"mix {configs[0].sft_mix.name}")
+    if overrides:
+        raise ConfigError(f"{overrides[0]!r} goes with the name of a mix, and {where} is none in sweeps/sft_mix")
     return load_rows(where)
 
 
-def describe(where: str, against: Sequence[str]) -> Description:
+def describe(where: str, against: Sequence[str], overrides: Sequence[str] = ()) -> Description:
     """Read ``where`` once, and the prompts of every file of ``against`` before; DataError for what cannot be read."""
-    rows = open_described(where)
+    rows = open_described(where, overrides)
     indexes = {name: NgramIndex((record.prompt for record in load_rows(name)), NGRAM).hits for name in against}
     found = profile(rows, against=indexes)
-    return Description(where=where, format=rows.format, kind=rows.kind, ignored=rows.ignored, profile=found)
+    return Description(
+        where=where,
+        format=rows.format,
+        kind=rows.kind,
+        ignored=rows.ignored,
+        profile=found,
+        steps=rows.mix.steps if isinstance(rows, BuiltMix) else (),
+    )
 
 
 def check_picture(path: Path) -> None:
@@ -59,6 +119,8 @@ def say_description(found: Description) -> None:
     """Tables on standard output."""
     say(f"{found.kind} of {found.where}")
     say_table(("", ""), [*_overview(found)])
+    if found.steps:
+        say_table(("step", "before", "after", "what it found"), [*_steps(found)], right=("before", "after"))
     told = found.profile
     for title, names in (("source", told.sources), ("teacher", told.teachers), ("domain", told.domains)):
         if names is not None:
@@ -105,6 +167,16 @@ def _overview(found: Description) -> Iterator[tuple[str, object]]:
     if told.repeated_pairs is not None:
         yield "rows with an earlier prompt and response", told.repeated_pairs
     yield "rows with a system message", told.systems
+
+
+def _steps(found: Description) -> Iterator[tuple[str, int, int, str]]:
+    for step in found.steps:
+        plain = {name: value for name, value in step.details.items() if not isinstance(value, list | dict)}
+        yield step.name, step.before, step.after, ", ".join(f"{name} {_rounded(v)}" for name, v in plain.items())
+
+
+def _rounded(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _say_counts(title: str, counts: Sequence[tuple[str, int]], told: Profile) -> None:

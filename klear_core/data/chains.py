@@ -42,8 +42,9 @@ def solve(prompt: str) -> int:
 
 
 def draw_problem(*, data_seed: int, split: str, index: int, num_terms: int, min_terms: int | None = None) -> Problem:
-    """Problem ``index`` of a split's endless stream, of ``min_terms`` to ``num_terms`` terms, each length as likely; all
-    of ``num_terms`` when ``min_terms`` is None.  A function of its arguments alone.
+    """Problem ``index`` of a split's endless stream, of ``min_terms`` to ``num_terms`` terms, each length as likely.
+
+    All have ``num_terms`` when ``min_terms`` is None.  A function of its arguments alone.
     """
     min_terms = min_terms or num_terms
     lengths = f"{num_terms}" if min_terms == num_terms else f"{min_terms}-{num_terms}"

@@ -34,12 +34,12 @@ def test_time_is_that_of_the_rounds_of_starts_and_of_the_runs_side_by_side(prepa
     # 600 updates, 256 x 8 + 128 x 4 answers of 10 tokens; 60 steps, 4 x 128 x 4 + 256 x 17 answers.
     assert cost.sft_s == pytest.approx(1 + 60 + (2048 + 512) * 0.01)
     answers_s = (4 * 512 + 256 * 17) * 0.01
-    assert cost.rl_s == pytest.approx({"u4": 1 + 60 + answers_s, "u16": 1 + 120 + answers_s})
-    assert cost.seconds == pytest.approx(cost.sft_s + 4 * (cost.rl_s["u4"] + cost.rl_s["u16"]) / 2)
+    assert cost.run_s == pytest.approx({"u4": 1 + 60 + answers_s, "u16": 1 + 120 + answers_s})
+    assert cost.seconds == pytest.approx(cost.sft_s + 4 * (cost.run_s["u4"] + cost.run_s["u16"]) / 2)
     one = estimate(prepared.decisions, prepared.starts, MEASURED, slots=1)
-    assert one.seconds == pytest.approx(2 * cost.sft_s + 4 * (cost.rl_s["u4"] + cost.rl_s["u16"]))
+    assert one.seconds == pytest.approx(2 * cost.sft_s + 4 * (cost.run_s["u4"] + cost.run_s["u16"]))
     many = estimate(prepared.decisions, prepared.starts, MEASURED, slots=99)
-    assert many.seconds == pytest.approx(cost.sft_s + cost.rl_s["u16"])
+    assert many.seconds == pytest.approx(cost.sft_s + cost.run_s["u16"])
 
 
 def test_what_is_reused_costs_nothing(prepared):

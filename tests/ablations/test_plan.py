@@ -44,7 +44,7 @@ def test_the_clipping_sweep_is_the_one_declared():
 def test_the_floor_is_that_of_the_test_questions():
     checked = plan_of("scale=smoke")
     answers = [question.answer for question in load_problems(checked.configs[0], "test")]
-    assert checked.plan.floor == max(answers.count(answer) for answer in set(answers)) / len(answers)
+    assert checked.plan.floors[""].accuracy == max(answers.count(answer) for answer in set(answers)) / len(answers)
 
 
 def test_arms_of_a_seed_share_the_supervised_start_and_seeds_do_not():

@@ -42,8 +42,8 @@ from transformers.trainer_utils import set_seed  # noqa: E402
 from trl import GRPOConfig, GRPOTrainer  # noqa: E402
 
 from ablations.evaluation import load_problems  # noqa: E402
+from ablations.mixing import open_supervision  # noqa: E402
 from ablations.run import compose  # noqa: E402
-from ablations.stages import supervised_examples  # noqa: E402
 from klear_core.data.order import shuffled_forever  # noqa: E402
 from klear_core.data.tokenizer import build_tokenizer  # noqa: E402
 from klear_core.records import Completion, FinishReason, Problem, Verdict  # noqa: E402
@@ -79,7 +79,7 @@ def train_checkpoint(folder: Path) -> Path:
     config = settings(True)
     tokenizer = build_tokenizer(max_length=128)
     model = build_model(config.model, tokenizer, seed=0)
-    trainer = SFTTrainer(model, tokenizer, lambda start: supervised_examples(config, start), config.sft)
+    trainer = SFTTrainer(model, tokenizer, open_supervision(config, tokenizer).examples, config.sft)
     for row in trainer.steps():
         if row["step"] % 200 == 0:
             print(f"supervised start: step {row['step']}, loss {row['loss']:.3f}", flush=True)

@@ -13,8 +13,8 @@ from klear_core.runs import schema
 from klear_core.runs.log import RecordLog, read_log
 from reports import report as report_module
 from reports.analysis import analyse
-from reports.figures import _stack
 from reports.load import load_sweep
+from reports.panels import _stack
 from reports.report import write_report
 from reports.tables import decoding_table, result_table, verdict_table
 from reports.training_tables import cost_table, speed_table

@@ -27,7 +27,7 @@ def test_a_problem_is_a_function_of_its_key_and_its_answer_is_right(seed, split,
     problem = draw_problem(**draw)
     assert problem == draw_problem(**draw)
     assert problem.answer == str(evaluate_left_to_right(problem.prompt))
-    assert problem.difficulty == terms - 1
+    assert problem.difficulty == terms - 1 + problem.prompt.count("*")
     assert split_of(problem.prompt) == split
 
 

@@ -2,13 +2,14 @@
 
 import copy
 import dataclasses
+from itertools import islice
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ablations.stages import supervised_examples
+from ablations.mixing import open_supervision
 from klear_core.errors import DataError
 from klear_core.records import Completion, FinishReason, Problem, Prompt, RolloutGroup
 from klear_core.rollout.native import NativeEngine
@@ -102,12 +103,14 @@ def test_an_rl_run_goes_on_bit_for_bit_from_any_point(make_trainer, tmp_path, wh
     assert same_bits(model_tensors(other._model), weights)
 
 
-def test_a_supervised_run_goes_on_bit_for_bit(make_config, model, tokenizer, tmp_path):
-    config = make_config("sft.steps=6", "sft.batch_size=8", "sft.warmup_steps=2")
+@pytest.mark.parametrize("mix", [[], ["sft_mix=solo", "sft_mix.params.count=40", "sft.pack_tokens=100"]])
+def test_a_supervised_run_goes_on_bit_for_bit(make_config, model, tokenizer, tmp_path, mix):
+    config = make_config("sft.steps=6", "sft.batch_size=8", "sft.warmup_steps=2", *mix)
     start = copy.deepcopy(model)
 
     def make():
-        return SFTTrainer(copy.deepcopy(start), tokenizer, lambda first: supervised_examples(config, first), config.sft)
+        examples = open_supervision(config, tokenizer).examples
+        return SFTTrainer(copy.deepcopy(start), tokenizer, examples, config.sft)
 
     whole = make()
     rows = list(whole.steps())
@@ -124,13 +127,13 @@ def test_a_supervised_run_goes_on_bit_for_bit(make_config, model, tokenizer, tmp
         assert same_bits(model_tensors(rest._model), model_tensors(whole._model))
 
 
-def test_a_demonstration_depends_on_seed_and_visit_only(make_config):
-    from itertools import islice
+def test_a_demonstration_depends_on_seed_and_visit_only(make_config, tokenizer):
+    def taught(start, count, seed=0):
+        return list(islice(open_supervision(make_config(f"seed={seed}"), tokenizer).examples(start), count))
 
-    config = make_config()
-    whole = list(islice(supervised_examples(config), 30))
-    assert list(islice(supervised_examples(config, 11), 19)) == whole[11:]
-    assert list(islice(supervised_examples(make_config("seed=1")), 30)) != whole
+    whole = taught(0, 30)
+    assert taught(11, 19) == whole[11:]
+    assert taught(0, 30, seed=1) != whole
 
 
 def test_a_rollout_of_other_problems_is_refused(make_trainer):

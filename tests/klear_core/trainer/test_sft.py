@@ -12,7 +12,8 @@ NO_MISTAKES = {"+": 0.0, "-": 0.0, "*": 0.0}
 
 def settings(**changes):
     values = {"checkpoint": None, "steps": 30, "batch_size": 8, "learning_rate": 1e-2, "warmup_steps": 3}
-    return SFTConfig(**(values | {"max_grad_norm": 1.0} | changes))
+    values |= {"final_learning_rate": 0.0, "max_grad_norm": 1.0, "pack_tokens": None}
+    return SFTConfig(**(values | changes))
 
 
 def endless(chains, seed=0):
