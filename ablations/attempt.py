@@ -193,7 +193,7 @@ def _manifest(job: Job) -> schema.Manifest:
     config = job.config
     is_sft = job.stage == "sft"
     problems = [problem for split in SPLITS for problem in load_problems(config, split)]
-    texts = [f"{p.prompt}{p.answer}" if p.tests is None else f"{p.prompt}{p.tests}" for p in problems]
+    texts = [f"{p.system}{p.prompt}{p.answer if p.tests is None else p.tests}" for p in problems]
     if config.sft.checkpoint is not None and job.checkpoint is not None:
         texts.append(weights_hash(job.checkpoint))
     return schema.Manifest(

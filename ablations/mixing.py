@@ -25,16 +25,26 @@ class Supervision:
 
 
 def check_supervision(config: RunConfig) -> None:
-    """ConfigError or DataError for a mix that cannot be what it says; nothing is read whole."""
-    check_mix(config.sft_mix, get_task(config.task))
+    """ConfigError or DataError for a mix that cannot be what it says, or a teacher that there is none of.
+
+    Nothing is read whole.
+    """
+    task = get_task(config.task)
+    check_mix(config.sft_mix, task)
+    is_trained = config.stage == "sft" or config.sft.checkpoint is None
+    if is_trained and not config.sft_mix.inputs:
+        task.demonstrate(task.problems("train", 1)[0], random.Random(0))
 
 
-def open_supervision(config: RunConfig, tokenizer: Any) -> Supervision:
-    """Build what a config names, and leave out what is too long for the model; DataError when nothing is left."""
+def open_supervision(config: RunConfig, tokenizer: Any, *, context: int) -> Supervision:
+    """Build what a config names, and leave out what is too long for the model; DataError when nothing is left.
+
+    ``context`` is the model's, in tokens: a tokenizer may not know it.
+    """
     if not config.sft_mix.inputs:
         return Supervision(examples=lambda start: _taught(config, start), mix={"name": config.sft_mix.name})
     mix = mix_of(config)
-    most = tokenizer.model_max_length if config.sft.pack_tokens is None else config.sft.pack_tokens
+    most = context if config.sft.pack_tokens is None else min(context, config.sft.pack_tokens)
     fitting = [example for example in mix.examples if _num_tokens(tokenizer, example) <= most]
     if not fitting:
         raise DataError(f"every demonstration of the mix {config.sft_mix.name} has more than {most} tokens")

@@ -15,7 +15,7 @@ from ablations.tasks import floor_of, load_problems
 from ablations.told import show, treatment_told
 from klear_core import advantages
 from klear_core.config import RESULT_PARTS, RunConfig
-from klear_core.data.tasks import get_task
+from klear_core.data.tasks import get_task, is_read
 from klear_core.errors import ConfigError, RunStoreError
 from klear_core.objectives import reductions, surrogates
 from klear_core.runs import provenance, schema
@@ -55,6 +55,7 @@ def make_plan(configs: Sequence[RunConfig]) -> CheckedPlan:
     first = configs[0]
     _check_one_sweep(configs)
     for config in configs:
+        _check_model(config)
         _check_names(config)
         _check_arm(config)
         _check_context(config)
@@ -117,6 +118,15 @@ def check_folder(folder: Path) -> None:
             raise RunStoreError(f"{path} is a file, and a run folder is needed there; move it or set launch.runs_dir")
 
 
+def _check_model(config: RunConfig) -> None:
+    """A task that brings no tokenizer needs a model that does."""
+    if config.sft.checkpoint is None and is_read(get_task(config.task)):
+        raise ConfigError(
+            f"sft.checkpoint is null; allowed with task={config.task.name}: a model folder, as the task has no "
+            f"tokenizer of its own"
+        )
+
+
 def _check_names(config: RunConfig) -> None:
     surrogates.check_params(config.objective.surrogate, config.objective.params)
     advantages.check_params(config.advantage.name, config.advantage.params)
@@ -158,6 +168,8 @@ def _check_context(config: RunConfig) -> None:
     task, given = get_task(config.task), config.sft.checkpoint
     context = task.context_tokens if given is None else check_model(Path(given))
     prompt, response = task.longest_prompt, config.rl.max_response_tokens
+    if context is None or prompt is None:
+        return  # only the tokenizer of the given model knows, which ``ablations.preflight`` asks
     if prompt + response > context:
         raise ConfigError(
             f"rl.max_response_tokens is {response}; allowed: at most {context - prompt}, as the longest prompt has "
