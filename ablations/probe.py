@@ -99,8 +99,6 @@ def _measure(configs: Mapping[str, RunConfig]) -> Measured:
     from klear_core.data.tasks import get_task
     from klear_core.rollout.native import NativeEngine
     from klear_core.trainer.collate import response_ids, tokenize_prompts
-    from klear_core.trainer.model_folder import load_model
-    from klear_core.trainer.policy import build_model
     from klear_core.trainer.rl import RLTrainer
     from klear_core.trainer.sft import SFTTrainer
 
@@ -110,11 +108,7 @@ def _measure(configs: Mapping[str, RunConfig]) -> Measured:
         return _measure_supervised(configs)
     started = time.perf_counter()
     problems = load_problems(config, "train")
-    if config.sft.checkpoint is None:
-        tokenizer = get_task(config.task).tokenizer()
-        model = build_model(config.model, tokenizer, seed=config.seed)
-    else:
-        model, tokenizer = load_model(Path(config.sft.checkpoint))
+    model, tokenizer = _model_of(config)
     startup_s = time.perf_counter() - started
 
     cap, has_teacher = config.rl.max_response_tokens, not is_read(get_task(config.task))
@@ -157,6 +151,18 @@ def _measure(configs: Mapping[str, RunConfig]) -> Measured:
     )
 
 
+def _model_of(config: RunConfig) -> tuple[Any, Any]:
+    """Model and tokenizer that a config's runs start from, or as their supervised start builds them."""
+    from klear_core.data.tasks import get_task
+    from klear_core.trainer.model_folder import load_model
+    from klear_core.trainer.policy import build_model
+
+    if config.sft.checkpoint is not None:
+        return load_model(Path(config.sft.checkpoint))
+    tokenizer = get_task(config.task).tokenizer()
+    return build_model(config.model, tokenizer, seed=config.seed), tokenizer
+
+
 def _measure_supervised(configs: Mapping[str, RunConfig]) -> Measured:
     """Updates and answers of supervised runs; the answers of a model that has learned nothing run to the teacher's
     length, as those of the end do.
@@ -165,22 +171,15 @@ def _measure_supervised(configs: Mapping[str, RunConfig]) -> Measured:
 
     from ablations.mixing import open_supervision
     from ablations.tasks import load_problems
-    from klear_core.data.tasks import get_task
     from klear_core.rollout.native import NativeEngine
     from klear_core.trainer.collate import response_ids, tokenize_prompts
-    from klear_core.trainer.model_folder import load_model
-    from klear_core.trainer.policy import build_model
     from klear_core.trainer.sft import SFTTrainer
 
     torch.set_num_threads(1)
     update_s, startup_s, rates, lengths = {}, [], [], []
     for point, config in configs.items():
         started = time.perf_counter()
-        if config.sft.checkpoint is None:
-            tokenizer = get_task(config.task).tokenizer()
-            model = build_model(config.model, tokenizer, seed=config.seed)
-        else:
-            model, tokenizer = load_model(Path(config.sft.checkpoint))
+        model, tokenizer = _model_of(config)
         supervision = open_supervision(config, tokenizer, context=model.config.max_position_embeddings)
         startup_s.append(time.perf_counter() - started)
         rows = SFTTrainer(model, tokenizer, supervision.examples, config.sft).steps()
