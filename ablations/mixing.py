@@ -8,6 +8,7 @@ from typing import Any
 
 from ablations.tasks import load_problems
 from klear_core.config import RunConfig
+from klear_core.data.formats.load import load_rows
 from klear_core.data.mixes.build import Mix, build_mix, check_mix
 from klear_core.data.order import shuffled_forever
 from klear_core.data.tasks import get_task
@@ -34,6 +35,18 @@ def check_supervision(config: RunConfig) -> None:
     is_trained = config.stage == "sft" or config.sft.checkpoint is None
     if is_trained and not config.sft_mix.inputs:
         task.demonstrate(task.problems("train", 1)[0], random.Random(0))
+
+
+def check_files(configs: Sequence[RunConfig]) -> None:
+    """DataError for a file, a folder or a data set of the Hub that holds no demonstrations; only first rows are read.
+
+    The inputs are those that ``check_supervision`` has passed.
+    """
+    for where in dict.fromkeys(raw["rows"] for config in configs for raw in config.sft_mix.inputs if "rows" in raw):
+        try:
+            load_rows(where).demonstrations()
+        except DataError as error:
+            raise DataError(f"sft_mix.inputs: {error}") from None
 
 
 def open_supervision(config: RunConfig, tokenizer: Any, *, context: int) -> Supervision:

@@ -10,7 +10,7 @@ from pathlib import Path
 from ablations.differences import flatten_settings
 from ablations.filtering import check_filter
 from ablations.grading import has_tests
-from ablations.mixing import check_supervision
+from ablations.mixing import check_files, check_supervision
 from ablations.tasks import floor_of, load_problems
 from ablations.told import show, treatment_told
 from klear_core import advantages
@@ -59,6 +59,7 @@ def make_plan(configs: Sequence[RunConfig]) -> CheckedPlan:
         _check_names(config)
         _check_arm(config)
         _check_context(config)
+    check_files(configs)
     by_point = {config.point: config for config in configs}
     for config in by_point.values():
         for split in ("train", "validation"):  # the test questions are drawn for the floor

@@ -69,9 +69,9 @@ def aime_rows(pairs: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
 
 
 def code_rows(first: int, count: int) -> list[dict[str, Any]]:
-    """Problems that tests decide, in this project's own form."""
+    """Problems that tests decide, in the same form as ``own_rows``."""
     tests = {"kind": "stdin", "entry": "", "inputs": ["1\n", "2\n"], "outputs": ["2", "3"]}
-    return [{"prompt": f"Add one, version {k}.", "tests": tests} for k in range(first, first + count)]
+    return [{"prompt": f"Add one, version {k}.", "answer": "", "tests": tests} for k in range(first, first + count)]
 
 
 def write_openr1(path: Path, pairs: Sequence[tuple[str, str]]) -> Path:

@@ -13,21 +13,53 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory):
-    """A model folder and the files of ``own_data``."""
+    """The files of ``own_data``, and what a supervised run on them left: {data, root, sft}."""
     folder = tmp_path_factory.mktemp("own")
-    return {"model": own_data.write_model(folder / "model"), "data": own_data.write_data(folder / "data")}
-
-
-def test_a_given_model_learns_from_a_public_format_and_is_asked_the_questions_of_another(own, tmp_path):
+    model, data, root = own_data.write_model(folder / "model"), own_data.write_data(folder / "data"), folder / "runs"
     done = run_command(
-        *("stage=sft", "sft_mix=rows", f"sft_mix.params.path={own['data']['demonstrations']}", "sft.steps=3"),
-        *(*own_data.arguments(own["data"], own["model"]), "sft.batch_size=4", f"launch.runs_dir={tmp_path}"),
+        *("stage=sft", "sft_mix=rows", f"sft_mix.params.path={data['demonstrations']}", "sweep.compare=sft_mix.name"),
+        *("sft.steps=3", "sft.batch_size=4", *own_data.arguments(data, model), f"launch.runs_dir={root}"),
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    folder = tmp_path / "adhoc" / "clip_higher" / "seed0"
+    return {"data": data, "root": root, "sft": root / "adhoc" / "rows" / "seed0"}
+
+
+def test_a_given_model_learns_from_a_public_format_and_is_asked_the_questions_of_another(own):
+    folder = own["sft"]
     assert [row["step"] for row in read_log(folder / schema.STEPS_FILE)] == [1, 2, 3]
     mix = store.read_mix(folder)
+    # The tokenizer says nothing of the context, so the model does.
     assert (mix["examples"], mix["prompts"], mix["too_long"], mix["max_tokens"]) == (24, 12, 0, own_data.CONTEXT)
     rows = pq.read_table(folder / schema.EVAL_FILE).to_pylist()
     assert len({row["problem_id"] for row in rows if row["split"] == "test"}) == 6
-    assert (tmp_path / "adhoc" / "report" / "report.md").is_file()
+    text = (own["root"] / "adhoc" / "report" / "report.md").read_text()
+    assert "always answering 42 on the 6 test questions" in text
+    assert "Nothing: all 1 runs are done." in text
+
+
+def test_rl_goes_on_from_that_model_with_answers_and_programs_in_one_file(own, tmp_path):
+    mixed = own_data.write_lines(
+        tmp_path / "mixed.jsonl", own_data.own_rows(own_data.sums(10, 4)) + own_data.code_rows(0, 4)
+    )
+    done = run_command(
+        *("rl.steps=2", "rl.completions_per_problem=4", "sweep.name=own_rl", f"launch.runs_dir={own['root']}"),
+        *own_data.arguments(own["data"] | {"train": mixed}, own["sft"] / schema.CHECKPOINT_DIR),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    folder = own["root"] / "own_rl" / "clip_higher" / "seed0"
+    assert [row["step"] for row in read_log(folder / schema.STEPS_FILE)] == [1, 2]
+    assert store.read_manifest(folder).grading.startswith(("native: ", "bubblewrap: "))
+    assert store.read_filter(folder) == [{"difficulty": None, "flawed": False, "kept": 8, "dropped": 0}]
+    prompts = {row["prompt"] for row in pq.read_table(folder / schema.ROLLOUTS_FILE).to_pylist()}
+    assert prompts <= {prompt for prompt, _ in own_data.sums(10, 4)} | {f"Add one, version {k}." for k in range(4)}
+    assert (own["root"] / "own_rl" / "report" / "report.md").is_file()
+
+
+def test_the_plan_is_shown_with_what_the_given_model_takes(own, tmp_path):
+    done = run_command(
+        *("rl.completions_per_problem=4", "dry_run=true", f"launch.runs_dir={tmp_path / 'runs'}"),
+        *own_data.arguments(own["data"], own["sft"] / schema.CHECKPOINT_DIR),
+    )
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
+    assert "runs: 1 to do and 0 supervised starts" in done.stdout
+    assert not (tmp_path / "runs").exists()
