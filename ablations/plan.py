@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 
+from ablations.data_hash import mix_hash
 from ablations.differences import flatten_settings
 from ablations.filtering import check_filter
 from ablations.grading import has_tests
@@ -102,10 +103,13 @@ def command_line() -> str:
 
 
 def sft_key(config: RunConfig) -> str:
-    """Key of a shared SFT checkpoint: settings, seed and source. Empty when RL starts from a given folder."""
+    """Key of a shared SFT checkpoint: settings, seed, source and the files of a mix; "" when RL starts from a given
+    folder.
+    """
     if not config.sft_key:
         return ""
-    return hashlib.sha256(f"{config.sft_key}/{provenance.source_hash()}".encode()).hexdigest()[:16]
+    files = f"/{found}" if (found := mix_hash(config)) else ""
+    return hashlib.sha256(f"{config.sft_key}/{provenance.source_hash()}{files}".encode()).hexdigest()[:16]
 
 
 def check_folder(folder: Path) -> None:

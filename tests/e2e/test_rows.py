@@ -2,7 +2,11 @@
 
 import pyarrow.parquet as pq
 import pytest
+from safetensors.numpy import load_file, save_file
 
+from ablations import launch
+from ablations.decide import ConflictError
+from ablations.run import compose
 from klear_core.runs import schema, store
 from klear_core.runs.log import read_log
 from tests.e2e import own_data
@@ -11,17 +15,22 @@ from tests.e2e.conftest import run_command
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def own(tmp_path_factory):
-    """The files of ``own_data``, and what a supervised run on them left: {data, root, sft}."""
-    folder = tmp_path_factory.mktemp("own")
-    model, data, root = own_data.write_model(folder / "model"), own_data.write_data(folder / "data"), folder / "runs"
-    done = run_command(
+def supervised(data, model, root):
+    """The arguments of the supervised run."""
+    return [
         *("stage=sft", "sft_mix=rows", f"sft_mix.params.path={data['demonstrations']}", "sweep.compare=sft_mix.name"),
         *("sft.steps=3", "sft.batch_size=4", *own_data.arguments(data, model), f"launch.runs_dir={root}"),
-    )
+    ]
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    """The files of ``own_data``, and what a supervised run on them left: {data, model, root, sft}."""
+    folder = tmp_path_factory.mktemp("own")
+    model, data, root = own_data.write_model(folder / "model"), own_data.write_data(folder / "data"), folder / "runs"
+    done = run_command(*supervised(data, model, root))
     assert done.returncode == 0, done.stdout + done.stderr
-    return {"data": data, "root": root, "sft": root / "adhoc" / "rows" / "seed0"}
+    return {"data": data, "model": model, "root": root, "sft": root / "adhoc" / "rows" / "seed0"}
 
 
 def test_a_given_model_learns_from_a_public_format_and_is_asked_the_questions_of_another(own):
@@ -63,3 +72,25 @@ def test_the_plan_is_shown_with_what_the_given_model_takes(own, tmp_path):
     assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
     assert "runs: 1 to do and 0 supervised starts" in done.stdout
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("name", ["test", "demonstrations", "model"])
+def test_a_finished_run_is_not_reused_when_a_file_has_changed_behind_its_name(own, name):
+    command = supervised(own["data"], own["model"], own["root"])
+    path = own["model"] / "model.safetensors" if name == "model" else own["data"][name]
+    before = path.read_bytes()
+    assert actions(command) == ["reuse"]
+    if name == "model":
+        save_file({key: value + 1 for key, value in load_file(path).items()}, path, metadata={"format": "pt"})
+    elif name == "test":
+        path.write_bytes(before.replace(b'"solution": "42"', b'"solution": "43"', 1))
+    else:
+        own_data.write_openr1(path, own_data.sums(51, 12))
+    with pytest.raises(ConflictError, match="holds a run of other data"):
+        actions(command)
+    path.write_bytes(before)
+    assert actions(command) == ["reuse"]
+
+
+def actions(command):
+    return [str(decision.action) for decision in launch.prepare(compose(command)).decisions]
