@@ -10,15 +10,13 @@ from typing import Protocol
 
 import torch
 
+from ablations.data_hash import data_hash
 from ablations.exits import of_error
 from ablations.job import Job, Outcome
 from ablations.mirror import open_mirror
-from ablations.tasks import load_problems
-from klear_core.data.splits import SPLITS
 from klear_core.errors import RunStoreError
 from klear_core.runs import folders, log, provenance, schema, store
 from klear_core.trainer.checkpoint import Checkpoints, TrainState
-from klear_core.trainer.model_folder import weights_hash
 
 _log = logging.getLogger(__name__)
 # Longer than a killed process takes to die; a supervised start is worth waiting for, as its holder is training it.
@@ -192,10 +190,6 @@ def _cut_records(job: Job, kept: dict[str, int]) -> None:
 def _manifest(job: Job) -> schema.Manifest:
     config = job.config
     is_sft = job.stage == "sft"
-    problems = [problem for split in SPLITS for problem in load_problems(config, split)]
-    texts = [f"{p.prompt}{p.answer}" if p.tests is None else f"{p.prompt}{p.tests}" for p in problems]
-    if config.sft.checkpoint is not None and job.checkpoint is not None:
-        texts.append(weights_hash(job.checkpoint))
     return schema.Manifest(
         run_id=job.run_id,
         sweep=config.sweep.name,
@@ -205,7 +199,7 @@ def _manifest(job: Job) -> schema.Manifest:
         seed=config.seed,
         identity=job.identity,
         config_hash=job.config_hash,
-        data_hash=provenance.data_hash(texts),
+        data_hash=data_hash(config),
         sft=job.sft,
         grading="",
         provenance=provenance.collect_provenance(

@@ -5,6 +5,7 @@ import resource
 import signal
 import sys
 import traceback
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from multiprocessing import connection
@@ -15,6 +16,7 @@ from ablations.exits import of_error
 from ablations.job import Job, Outcome, Progress
 from ablations.processes import die_with_parent
 from klear_core.config import RunConfig
+from klear_core.data.formats.hub import PREFIX
 from klear_core.errors import HarnessError
 from klear_core.runs import schema
 from klear_core.settings import build
@@ -26,9 +28,15 @@ ENVIRONMENT = {
     "OMP_WAIT_POLICY": "PASSIVE",
     "GOMP_SPINCOUNT": "0",
     "TOKENIZERS_PARALLELISM": "false",
-    "HF_HUB_OFFLINE": "1",
     "TQDM_DISABLE": "1",
 }
+OFFLINE = "HF_HUB_OFFLINE"  # 1 unless the user or ``allow_hub`` says otherwise: models are always folders here
+
+
+def allow_hub(configs: Sequence[RunConfig]) -> None:
+    """Let this process and its children read the Hub when a config names one of its data sets."""
+    if any(PREFIX in repr((config.task.params, config.sft_mix)) for config in configs):
+        os.environ.setdefault(OFFLINE, "0")
 
 
 def main(job: Job, pipe: connection.Connection) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import yaml
 
+from ablations.data_hash import data_hash, reads_files
 from ablations.differences import differing
 from ablations.plan import CheckedPlan, check_folder
 from klear_core.config import RunConfig
@@ -84,6 +85,8 @@ def _decide(checked: CheckedPlan, run: schema.PlannedRun, config: RunConfig) -> 
             f"{folder} holds a run of other code (source {other[:12]}, not {provenance.source_hash()[:12]}); "
             f"set reuse=any_code to count it all the same, reuse=new_folder, or sweep.name"
         )
+    if status is not None and (status.state == "done" or (folder / schema.RESUME_DIR).is_dir()):
+        _refuse_other_data(folder, config)  # what has come to nothing yet starts over with what there is now
     if status is not None and status.state == "running" and not folders.is_gone(status.owner, wait_s=_DEATH_S):
         raise folders.FolderInUseError(
             f"{folder} is in use by process {status.owner.pid}; wait for it, or set sweep.name or launch.runs_dir"
@@ -145,6 +148,17 @@ def _refuse_other_settings(folder: Path, config: RunConfig) -> None:
         raise ConflictError(
             f"{folder} holds a run of other settings: {shown}{f'; and {more} more' if more > 0 else ''}. "
             f"Set sweep.name or reuse=new_folder"
+        )
+
+
+def _refuse_other_data(folder: Path, config: RunConfig) -> None:
+    """ConflictError when a file has changed behind the name that settings hold."""
+    if not (folder / schema.MANIFEST_FILE).is_file() or not reads_files(config):
+        return
+    if store.read_manifest(folder).data_hash != data_hash(config):
+        raise ConflictError(
+            f"{folder} holds a run of other data: a file of problems, of demonstrations or of sft.checkpoint has "
+            f"changed since. Set sweep.name or reuse=new_folder"
         )
 
 

@@ -63,7 +63,7 @@ def check_filter(config: RunConfig, *, has_tests: bool) -> None:
 def filter_rows(problems: Sequence[Problem], usable: Sequence[bool]) -> list[dict[str, Any]]:
     """How many problems were kept and dropped, by difficulty and by planted flaw."""
     counts = Counter((p.difficulty, p.flawed, kept) for p, kept in zip(problems, usable, strict=True))
-    kinds = sorted({key[:2] for key in counts})
+    kinds = sorted({key[:2] for key in counts}, key=lambda kind: (kind[0] is None, kind))
     return [
         {"difficulty": d, "flawed": f, "kept": counts[d, f, True], "dropped": counts[d, f, False]} for d, f in kinds
     ]

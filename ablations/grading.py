@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 
+from ablations.tasks import load_problems
 from klear_core.config import RunConfig
-from klear_core.data.tasks import get_task
+from klear_core.data.splits import SPLITS
+from klear_core.data.tasks import get_task, is_read
 from klear_core.errors import ConfigError
 from klear_core.records import Verdict
 from klear_core.rewards.code import CodeJudge
@@ -19,8 +21,16 @@ from klear_core.rewards.sandbox.pool import Sandbox
 
 
 def has_tests(config: RunConfig) -> bool:
-    """Whether the task's problems are decided by running programs."""
-    return get_task(config.task).problems("train", 1)[0].tests is not None
+    """Whether any problem of a config is decided by running a program."""
+    return True in _kinds(config)
+
+
+def _kinds(config: RunConfig) -> set[bool]:
+    """True when problems are decided by tests, False when by an answer; rows that are read may be of both kinds."""
+    task = get_task(config.task)
+    if not is_read(task):
+        return {task.problems("train", 1)[0].tests is not None}
+    return {problem.tests is not None for split in SPLITS for problem in load_problems(config, split)}
 
 
 def open_sandbox(config: RunConfig) -> Sandbox:
@@ -42,14 +52,15 @@ def open_sandbox(config: RunConfig) -> Sandbox:
 
 def check_grading(config: RunConfig) -> str:
     """A warning, "" for none; ConfigError when programs cannot be isolated here, or a verifier is not installed."""
-    if has_tests(config):
-        with open_sandbox(config) as sandbox:
-            told = "programs of a model run WITHOUT ISOLATION on this machine, as sandbox.allow_unisolated=true allows"
-            return "" if sandbox.is_isolated else told
-    if config.reward.verifier == "math_verify" and find_spec("math_verify") is None:
+    kinds = _kinds(config)
+    if False in kinds and config.reward.verifier == "math_verify" and find_spec("math_verify") is None:
         raise ConfigError(
             "reward.verifier is 'math_verify', which is not installed; pip install 'klear-ablations[math]'"
         )
+    if True in kinds:
+        with open_sandbox(config) as sandbox:
+            told = "programs of a model run WITHOUT ISOLATION on this machine, as sandbox.allow_unisolated=true allows"
+            return "" if sandbox.is_isolated else told
     return ""
 
 

@@ -8,11 +8,14 @@ from typing import Any
 
 from ablations.tasks import load_problems
 from klear_core.config import RunConfig
+from klear_core.data.formats.load import load_rows
 from klear_core.data.mixes.build import Mix, build_mix, check_mix
 from klear_core.data.order import shuffled_forever
 from klear_core.data.tasks import get_task
 from klear_core.errors import DataError
 from klear_core.records import SFTExample
+
+_AT_ONCE = 1024  # demonstrations that are tokenized together
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,17 +27,40 @@ class Supervision:
 
 
 def check_supervision(config: RunConfig) -> None:
-    """ConfigError or DataError for a mix that cannot be what it says; nothing is read whole."""
-    check_mix(config.sft_mix, get_task(config.task))
+    """ConfigError or DataError for a mix that cannot be what it says, or a teacher that there is none of.
+
+    Nothing is read whole.
+    """
+    task = get_task(config.task)
+    check_mix(config.sft_mix, task)
+    is_trained = config.stage == "sft" or config.sft.checkpoint is None
+    if is_trained and not config.sft_mix.inputs:
+        task.demonstrate(task.problems("train", 1)[0], random.Random(0))
 
 
-def open_supervision(config: RunConfig, tokenizer: Any) -> Supervision:
-    """Build what a config names, and leave out what is too long for the model; DataError when nothing is left."""
+def check_files(configs: Sequence[RunConfig]) -> None:
+    """DataError for a file, a folder or a data set of the Hub that holds no demonstrations; only first rows are read.
+
+    The inputs are those that ``check_supervision`` has passed.
+    """
+    for where in dict.fromkeys(raw["rows"] for config in configs for raw in config.sft_mix.inputs if "rows" in raw):
+        try:
+            load_rows(where).demonstrations()
+        except DataError as error:
+            raise DataError(f"sft_mix.inputs: {error}") from None
+
+
+def open_supervision(config: RunConfig, tokenizer: Any, *, context: int) -> Supervision:
+    """Build what a config names, and leave out what is too long for the model; DataError when nothing is left.
+
+    ``context`` is the model's, in tokens: a tokenizer may not know it.
+    """
     if not config.sft_mix.inputs:
         return Supervision(examples=lambda start: _taught(config, start), mix={"name": config.sft_mix.name})
     mix = mix_of(config)
-    most = tokenizer.model_max_length if config.sft.pack_tokens is None else config.sft.pack_tokens
-    fitting = [example for example in mix.examples if _num_tokens(tokenizer, example) <= most]
+    most = context if config.sft.pack_tokens is None else min(context, config.sft.pack_tokens)
+    lengths = _num_tokens(tokenizer, mix.examples)
+    fitting = [example for example, length in zip(mix.examples, lengths, strict=True) if length <= most]
     if not fitting:
         raise DataError(f"every demonstration of the mix {config.sft_mix.name} has more than {most} tokens")
     told = told_of(config, mix, fitting) | {"too_long": len(mix.examples) - len(fitting), "max_tokens": most}
@@ -79,11 +105,17 @@ def _counts(values: Iterator[object]) -> list[dict[str, Any]]:
     return [{"value": value, "count": counts[value]} for value in sorted(counts, key=lambda v: (v is None, v))]
 
 
-def _num_tokens(tokenizer: Any, example: SFTExample) -> int:
+def _num_tokens(tokenizer: Any, examples: Sequence[SFTExample]) -> list[int]:
+    """Tokens of prompt and response together, of each demonstration."""
     # Imported late: a mix is checked and described without waiting for torch.
     from klear_core.trainer.collate import prompt_ids, response_ids
 
-    return len(prompt_ids(tokenizer, [example])[0]) + len(response_ids(tokenizer, [example])[0])
+    lengths = []
+    for at in range(0, len(examples), _AT_ONCE):
+        part = examples[at : at + _AT_ONCE]
+        pairs = zip(prompt_ids(tokenizer, part), response_ids(tokenizer, part), strict=True)
+        lengths += [len(prompt) + len(response) for prompt, response in pairs]
+    return lengths
 
 
 def _taught(config: RunConfig, start: int) -> Iterator[SFTExample]:

@@ -7,15 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 
+from ablations.data_hash import mix_hash
 from ablations.differences import flatten_settings
 from ablations.filtering import check_filter
 from ablations.grading import has_tests
-from ablations.mixing import check_supervision
+from ablations.mixing import check_files, check_supervision
 from ablations.tasks import floor_of, load_problems
 from ablations.told import show, treatment_told
 from klear_core import advantages
 from klear_core.config import RESULT_PARTS, RunConfig
-from klear_core.data.tasks import get_task
+from klear_core.data.tasks import get_task, is_read
 from klear_core.errors import ConfigError, RunStoreError
 from klear_core.objectives import reductions, surrogates
 from klear_core.runs import provenance, schema
@@ -55,9 +56,11 @@ def make_plan(configs: Sequence[RunConfig]) -> CheckedPlan:
     first = configs[0]
     _check_one_sweep(configs)
     for config in configs:
+        _check_model(config)
         _check_names(config)
         _check_arm(config)
         _check_context(config)
+    check_files(configs)
     by_point = {config.point: config for config in configs}
     for config in by_point.values():
         for split in ("train", "validation"):  # the test questions are drawn for the floor
@@ -100,10 +103,13 @@ def command_line() -> str:
 
 
 def sft_key(config: RunConfig) -> str:
-    """Key of a shared SFT checkpoint: settings, seed and source. Empty when RL starts from a given folder."""
+    """Key of a shared SFT checkpoint: settings, seed, source and the files of a mix; "" when RL starts from a given
+    folder.
+    """
     if not config.sft_key:
         return ""
-    return hashlib.sha256(f"{config.sft_key}/{provenance.source_hash()}".encode()).hexdigest()[:16]
+    files = f"/{found}" if (found := mix_hash(config)) else ""
+    return hashlib.sha256(f"{config.sft_key}/{provenance.source_hash()}{files}".encode()).hexdigest()[:16]
 
 
 def check_folder(folder: Path) -> None:
@@ -115,6 +121,15 @@ def check_folder(folder: Path) -> None:
             raise RunStoreError(f"{path} cannot be reached: {error.strerror}; set launch.runs_dir") from None
         if blocked:
             raise RunStoreError(f"{path} is a file, and a run folder is needed there; move it or set launch.runs_dir")
+
+
+def _check_model(config: RunConfig) -> None:
+    """A task that brings no tokenizer needs a model that does."""
+    if config.sft.checkpoint is None and is_read(get_task(config.task)):
+        raise ConfigError(
+            f"sft.checkpoint is null; allowed with task={config.task.name}: a model folder, as the task has no "
+            f"tokenizer of its own"
+        )
 
 
 def _check_names(config: RunConfig) -> None:
@@ -158,6 +173,8 @@ def _check_context(config: RunConfig) -> None:
     task, given = get_task(config.task), config.sft.checkpoint
     context = task.context_tokens if given is None else check_model(Path(given))
     prompt, response = task.longest_prompt, config.rl.max_response_tokens
+    if context is None or prompt is None:
+        return  # only the tokenizer of the given model knows, which ``ablations.preflight`` asks
     if prompt + response > context:
         raise ConfigError(
             f"rl.max_response_tokens is {response}; allowed: at most {context - prompt}, as the longest prompt has "

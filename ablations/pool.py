@@ -205,6 +205,7 @@ class Pool:
 def fork_server() -> context.ForkServerContext:
     """The server that has done the imports, which cost seconds, and run nothing; children are forked from it."""
     os.environ.update(child.ENVIRONMENT)
+    os.environ.setdefault(child.OFFLINE, "1")
     server = get_context("forkserver")
     server.set_forkserver_preload(["ablations.server"])
     return server

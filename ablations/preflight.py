@@ -1,20 +1,27 @@
-"""The checkpoints that runs start from, looked at before anything is written."""
+"""The checkpoints that runs start from, and the prompts as their tokenizers read them, before anything is written."""
 
 import os
 from collections.abc import Sequence
 from multiprocessing import connection
 from pathlib import Path
+from typing import Any
 
 from ablations.decide import Action, Decision, Start
 from ablations.exits import of_error
 from ablations.pool import fork_server
+from ablations.tasks import load_problems
+from klear_core.config import RunConfig
+from klear_core.data.splits import SPLITS
 from klear_core.errors import DataError
 from klear_core.runs import schema
 from klear_core.trainer.model_folder import check_model, load_model
 
 
 def check_checkpoints(decisions: Sequence[Decision], starts: Sequence[Start]) -> None:
-    """DataError unless every checkpoint that is there already, given or trained earlier, can be started from."""
+    """DataError unless every checkpoint that is there already, given or trained earlier, can be started from.
+
+    Of a given one, also unless every prompt that it is to read leaves room for an answer.
+    """
     for start in starts:
         if start.action is Action.REUSE:
             try:
@@ -24,14 +31,39 @@ def check_checkpoints(decisions: Sequence[Decision], starts: Sequence[Start]) ->
     todo = [each.config for each in decisions if each.action in (Action.NEW, Action.CONTINUE)]
     for given in dict.fromkeys(config.sft.checkpoint for config in todo):
         if given is not None:
-            _load_in_child(Path(given))
+            # Runs that ask the same prompts differ in what is no matter here.
+            asked = {_asked(config): config for config in todo if config.sft.checkpoint == given}
+            _load_in_child(Path(given), list(asked.values()))
 
 
-def _load_in_child(folder: Path) -> None:
-    """Only transformers knows what it loads, and its import takes seconds: the fork server has done it."""
+def _asked(config: RunConfig) -> str:
+    return repr((config.stage, config.task, config.eval, config.rl.max_response_tokens))
+
+
+def check_prompts(config: RunConfig, tokenizer: Any, context: int) -> None:
+    """DataError when a prompt that a run asks has no token, or more than the context leaves beside an answer."""
+    # Imported late: the parent imports this module, and need not wait for torch.
+    from klear_core.trainer.collate import prompt_ids
+
+    cap = config.rl.max_response_tokens
+    most = context - cap
+    for split in SPLITS:
+        if split == "train" and config.stage == "sft":
+            continue  # nobody asks them
+        lengths = [len(ids) for ids in prompt_ids(tokenizer, load_problems(config, split))]
+        wrong = sum(not 0 < length <= most for length in lengths)
+        if wrong:
+            raise DataError(
+                f"{wrong} of {len(lengths)} {split} prompts have {min(lengths)} to {max(lengths)} tokens; allowed: 1 "
+                f"to {most}, as the model's context is {context} and rl.max_response_tokens is {cap}"
+            )
+
+
+def _load_in_child(folder: Path, configs: list[RunConfig]) -> None:
+    """Only transformers knows what it loads and reads, and its import takes seconds: the fork server has done it."""
     context = fork_server()
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_main, args=(folder, sender), daemon=True)
+    process = context.Process(target=_main, args=(folder, configs, sender), daemon=True)
     process.start()
     sender.close()
     try:
@@ -44,16 +76,18 @@ def _load_in_child(folder: Path) -> None:
         raise DataError(reason)
 
 
-def _main(folder: Path, pipe: connection.Connection) -> None:
+def _main(folder: Path, configs: list[RunConfig], pipe: connection.Connection) -> None:
     # Libraries print reports of their own about what does not fit.
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
-    reason = ""
+    reason, doing = "", f"checkpoint folder {folder} cannot be loaded"
     try:
-        load_model(folder)
+        model, tokenizer = load_model(folder)
+        doing = f"the tokenizer of checkpoint folder {folder} cannot write the prompts"
+        for config in configs:
+            check_prompts(config, tokenizer, model.config.max_position_embeddings)
     except BaseException as error:
         told = of_error(error)
-        known = isinstance(error, DataError)
-        reason = told.reason if known else f"checkpoint folder {folder} cannot be loaded: {told.told}"
+        reason = told.reason if isinstance(error, DataError) else f"{doing}: {told.told}"
     pipe.send(reason)

@@ -5,8 +5,8 @@ import random
 import resource
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from multiprocessing import connection
@@ -18,9 +18,10 @@ from ablations.exits import of_error
 from ablations.job import Outcome
 from ablations.pool import fork_server
 from klear_core.config import RunConfig
-from klear_core.data.tasks import Task
+from klear_core.data.tasks import Task, is_read
 from klear_core.errors import HarnessError
-from klear_core.records import Completion, FinishReason, Problem, Prompt, RandomKey, SamplingParams
+from klear_core.records import Completion, FinishReason, Problem, Prompt, RandomKey, SamplingParams, SFTExample
+from klear_core.rewards.format import CLOSE, OPEN
 
 _SFT_UPDATES = 10
 _TRAINING = ("reward_s", "noise_s", "score_s", "update_s")  # phases measured on replayed rollouts
@@ -99,8 +100,6 @@ def _measure(configs: Mapping[str, RunConfig]) -> Measured:
     from klear_core.data.tasks import get_task
     from klear_core.rollout.native import NativeEngine
     from klear_core.trainer.collate import tokenize_prompts
-    from klear_core.trainer.model_folder import load_model
-    from klear_core.trainer.policy import build_model
     from klear_core.trainer.rl import RLTrainer
     from klear_core.trainer.sft import SFTTrainer
 
@@ -110,16 +109,14 @@ def _measure(configs: Mapping[str, RunConfig]) -> Measured:
         return _measure_supervised(configs)
     started = time.perf_counter()
     problems = load_problems(config, "train")
-    if config.sft.checkpoint is None:
-        tokenizer = get_task(config.task).tokenizer()
-        model = build_model(config.model, tokenizer, seed=config.seed)
-    else:
-        model, tokenizer = load_model(Path(config.sft.checkpoint))
+    model, tokenizer = _model_of(config)
     startup_s = time.perf_counter() - started
 
-    supervision = open_supervision(config, tokenizer)
-    length = _answer_tokens(config, supervision, tokenizer)
-    sft_update_s = 0.0
+    cap, has_teacher = config.rl.max_response_tokens, not is_read(get_task(config.task))
+    length, sft_update_s = float(cap), 0.0  # without a teacher nothing says how long answers will be: at most
+    if has_teacher:
+        supervision = open_supervision(config, tokenizer, context=model.config.max_position_embeddings)
+        length = _answer_tokens(config, supervision, tokenizer)
     if config.sft.checkpoint is None:
         rows = SFTTrainer(model, tokenizer, supervision.examples, config.sft).steps()
         sft_update_s = _best(lambda: next(rows), min(_SFT_UPDATES, config.sft.steps))
@@ -136,6 +133,9 @@ def _measure(configs: Mapping[str, RunConfig]) -> Measured:
     train_s = {}
     for point, each in configs.items():
         replay = _Replay(tokenizer, get_task(each.task), problems, seed=each.seed)
+        if not has_teacher:
+            # Nobody knows right programs, so all may score the same; trained on they cost what any others do.
+            each = replace(each, loss=replace(each.loss, denominator="all", skip_zero_advantage_rows=False))
         with open_grader(each) as grader:
             trainer = RLTrainer(each, model=model, tokenizer=tokenizer, engine=replay, grader=grader, problems=problems)
             steps = islice(trainer.steps(), _RL_STEPS)
@@ -151,6 +151,18 @@ def _measure(configs: Mapping[str, RunConfig]) -> Measured:
     )
 
 
+def _model_of(config: RunConfig) -> tuple[Any, Any]:
+    """Model and tokenizer that a config's runs start from, or as their supervised start builds them."""
+    from klear_core.data.tasks import get_task
+    from klear_core.trainer.model_folder import load_model
+    from klear_core.trainer.policy import build_model
+
+    if config.sft.checkpoint is not None:
+        return load_model(Path(config.sft.checkpoint))
+    tokenizer = get_task(config.task).tokenizer()
+    return build_model(config.model, tokenizer, seed=config.seed), tokenizer
+
+
 def _measure_supervised(configs: Mapping[str, RunConfig]) -> Measured:
     """Updates and answers of supervised runs; the answers of a model that has learned nothing run to the teacher's
     length, as those of the end do.
@@ -159,23 +171,16 @@ def _measure_supervised(configs: Mapping[str, RunConfig]) -> Measured:
 
     from ablations.mixing import open_supervision
     from ablations.tasks import load_problems
-    from klear_core.data.tasks import get_task
     from klear_core.rollout.native import NativeEngine
     from klear_core.trainer.collate import tokenize_prompts
-    from klear_core.trainer.model_folder import load_model
-    from klear_core.trainer.policy import build_model
     from klear_core.trainer.sft import SFTTrainer
 
     torch.set_num_threads(1)
     update_s, startup_s, rates, lengths = {}, [], [], []
     for point, config in configs.items():
         started = time.perf_counter()
-        if config.sft.checkpoint is None:
-            tokenizer = get_task(config.task).tokenizer()
-            model = build_model(config.model, tokenizer, seed=config.seed)
-        else:
-            model, tokenizer = load_model(Path(config.sft.checkpoint))
-        supervision = open_supervision(config, tokenizer)
+        model, tokenizer = _model_of(config)
+        supervision = open_supervision(config, tokenizer, context=model.config.max_position_embeddings)
         startup_s.append(time.perf_counter() - started)
         rows = SFTTrainer(model, tokenizer, supervision.examples, config.sft).steps()
         update_s[point] = _best(partial(next, rows), min(_SFT_UPDATES, config.sft.steps))
@@ -225,11 +230,15 @@ def _best(call: Any, repetitions: int) -> float:
 
 
 class _Replay:
-    """The teacher's responses in place of sampled ones: a model that has learned nothing would ramble to the cap."""
+    """The teacher's responses in place of sampled ones: a model that has learned nothing would ramble to the cap.
+
+    Without a teacher they have the form of an answer, and as many tokens as were asked for.
+    """
 
     def __init__(self, tokenizer: Any, task: Task, problems: Sequence[Problem], *, seed: int) -> None:
         self._tokenizer = tokenizer
-        self._demonstrate = task.half_right(problems)
+        self._is_filled = is_read(task)
+        self._respond = _stand_in if self._is_filled else _responses_of(task.half_right(problems))
         self._problems = {problem.problem_id: problem for problem in problems}
         self._rng = random.Random(seed)
 
@@ -240,13 +249,28 @@ class _Replay:
         return [tuple(self._completion(prompt, sampling) for _ in range(sampling.num_samples)) for prompt in prompts]
 
     def _completion(self, prompt: Prompt, sampling: SamplingParams) -> Completion:
-        example = self._demonstrate(self._problems[prompt.problem_id], self._rng)
-        ids = [*self._tokenizer(example.response)["input_ids"], self._tokenizer.eos_token_id]
+        text = self._respond(self._problems[prompt.problem_id], self._rng)
+        ids = [*self._tokenizer(text)["input_ids"], self._tokenizer.eos_token_id]
+        if self._is_filled:
+            ids *= -(-sampling.max_tokens // len(ids))
         ids = ids[: sampling.max_tokens]
         return Completion(
             token_ids=tuple(ids),
             logprobs=(0.0,) * len(ids),
             entropies=(0.0,) * len(ids),
-            text=example.response,
+            text=text,
             finish_reason=FinishReason.STOP,
         )
+
+
+def _responses_of(
+    demonstrate: Callable[[Problem, random.Random], SFTExample],
+) -> Callable[[Problem, random.Random], str]:
+    return lambda problem, rng: demonstrate(problem, rng).response
+
+
+def _stand_in(problem: Problem, rng: random.Random) -> str:
+    """Something to grade: the right answer or none in turn, or a program that does nothing."""
+    if problem.tests is not None:
+        return f"{OPEN}{CLOSE}```python\npass\n```"
+    return f"{OPEN}{CLOSE}\\boxed{{{problem.answer if rng.random() < 0.5 else ''}}}"

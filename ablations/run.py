@@ -29,8 +29,10 @@ def main() -> None:
         if not configs:  # Hydra has answered itself: --help, --cfg, --info
             return
         # Imported late: what needs only Hydra, such as --help, should not wait for torch.
+        from ablations.child import allow_hub
         from ablations.pool import start_fork_server
 
+        allow_hub(configs)
         start_fork_server()
         from ablations.launch import run_sweep
 

@@ -57,8 +57,8 @@ def _run_start(attempt: Attempt, report: Report) -> None:
 def _run_supervised(attempt: Attempt, report: Report) -> None:
     """A run of its own, whose data are what is compared: evaluated on the way and at the end."""
     job, config = attempt.job, attempt.job.config
-    tokenizer = get_task(config.task).tokenizer()
     if job.checkpoint is None:
+        tokenizer = get_task(config.task).tokenizer()
         model = build_model(config.model, tokenizer, seed=config.seed)
     else:
         model, tokenizer = load_model(job.checkpoint)
@@ -87,7 +87,7 @@ def _imitate(
 ) -> None:
     """The supervised training itself, from the last checkpoint on."""
     job, config = attempt.job, attempt.job.config
-    supervision = open_supervision(config, tokenizer)
+    supervision = open_supervision(config, tokenizer, context=model.config.max_position_embeddings)
     store.write_json(job.folder / schema.MIX_FILE, supervision.mix)
     trainer = SFTTrainer(model, tokenizer, supervision.examples, config.sft)
     attempt.resume(trainer)

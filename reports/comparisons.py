@@ -80,7 +80,7 @@ SPECS |= SFT_SPECS
 GENERIC = ComparisonSpec(
     question="How do the runs of this sweep compare?",
     scope=(
-        "Mechanism check, not a reproduction: a toy model stands for the published 8B one (arXiv 2508.07629).",
+        "Mechanism check, not a reproduction of arXiv 2508.07629: model, task and data are those held fixed below.",
         "No operating point is tuned per arm, and no question was written down for this sweep beyond its plan.",
     ),
     mechanism="Where tokens left the reference band, and what the loss did with them.",

@@ -195,7 +195,8 @@ def filter_table(data: SweepData) -> Table:
             continue
         differ = any(rows_ != found[0] for rows_ in found)
         frame = pd.DataFrame(found[0])
-        levels = [(str(level), frame[frame["difficulty"] == level]) for level in sorted(frame["difficulty"].unique())]
+        known = sorted(frame["difficulty"].dropna().unique())
+        levels = [(str(level), frame[frame["difficulty"] == level]) for level in known]
         for level, part in [("all", frame), *levels]:
             counts = _filter_counts(part)
             rows.append(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from klear_core.config import TaskConfig
-from klear_core.data import chain_task, function_task
+from klear_core.data import chain_task, function_task, rows_task
 from klear_core.errors import ConfigError
 from klear_core.params import Limit
 from klear_core.records import Problem, SFTExample
@@ -16,11 +16,14 @@ from klear_core.settings import build, look_up
 class Task(Protocol):
     """A family of problems with a fallible teacher; everything in it is a function of the settings."""
 
-    context_tokens: int  # of the models that the supervised start trains
+    @property
+    def context_tokens(self) -> int | None:
+        """Of the models that the supervised start trains; None for problems that are read, see ``is_read``."""
+        ...
 
     @property
-    def longest_prompt(self) -> int:
-        """Tokens of the longest prompt."""
+    def longest_prompt(self) -> int | None:
+        """Tokens of the longest prompt; None where only the tokenizer of a given model can tell."""
         ...
 
     def problems(self, split: str, count: int) -> list[Problem]:
@@ -76,12 +79,21 @@ _TABLE = {
     "functions": _Entry(
         settings=function_task.FunctionSettings, limits=function_task.LIMITS, task=function_task.FunctionTask
     ),
+    "rows": _Entry(settings=rows_task.RowsSettings, limits=rows_task.LIMITS, task=rows_task.RowsTask),
 }
 
 
 def task_names() -> list[str]:
     """Names of all tasks, sorted."""
     return sorted(_TABLE)
+
+
+def is_read(task: Task) -> bool:
+    """Whether a task's problems are read and not generated: of any kind, without a teacher, for a model that is given.
+
+    The teacher's functions and ``tokenizer`` raise DataError then, with a line that says what to set.
+    """
+    return task.context_tokens is None
 
 
 def get_task(config: TaskConfig) -> Task:

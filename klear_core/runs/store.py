@@ -142,13 +142,15 @@ def read_filter(folder: Path) -> list[dict[str, Any]]:
     path = folder / schema.FILTER_FILE
     if not path.is_file():
         return []
-    kinds = {"difficulty": int, "flawed": bool, "kept": int, "dropped": int}
+    # Rows that were read may say any number, or nothing.
+    kinds = {"difficulty": (int, float, type(None)), "flawed": (bool,), "kept": (int,), "dropped": (int,)}
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise RunStoreError(f"{path} cannot be read: {error}; move {folder} away") from None
     if not isinstance(rows, list) or not all(
-        isinstance(row, dict) and {name: type(value) for name, value in row.items()} == kinds for row in rows
+        isinstance(row, dict) and set(row) == set(kinds) and all(type(row[name]) in kinds[name] for name in kinds)
+        for row in rows
     ):
         raise RunStoreError(f"{path} does not list problems kept and dropped; move {folder} away")
     return rows

@@ -4,11 +4,14 @@ import random
 
 import pytest
 
-from ablations.grading import check_grading, open_grader
+from ablations.grading import check_grading, has_tests, open_grader
 from ablations.tasks import load_problems
 from klear_core.data.tasks import get_task
 from klear_core.errors import ConfigError
 from klear_core.records import Completion, FinishReason, Verdict
+from tests.e2e import own_data
+
+FEW = {"task.train_problems": 2, "rl.problems_per_step": 2, "rl.updates_per_rollout": 2}
 
 
 def answers(config, count=60):
@@ -68,3 +71,24 @@ def test_running_without_isolation_is_said(make_config, monkeypatch):
     assert "WITHOUT ISOLATION" in check_grading(config)
     with open_grader(config) as grader:
         assert grader.told.startswith("UNISOLATED")
+
+
+def test_rows_of_both_kinds_are_graded_each_by_its_own(make_config, tmp_path):
+    rows = own_data.own_rows(own_data.sums(10, 1)) + own_data.code_rows(0, 1)
+    data = own_data.write_data(tmp_path) | {"train": own_data.write_lines(tmp_path / "mixed.jsonl", rows)}
+    settings = [word for word in own_data.arguments(data, None) if word.partition("=")[0] not in ("scale", *FEW)]
+    config = make_config(*settings, *(f"{key}={value}" for key, value in FEW.items()), "reward.verifier=math_verify")
+    assert has_tests(config)
+    problems = load_problems(config, "train")
+    program = "<think>a</think>```python\nprint(int(input()) + {})\n```"
+    texts = {"<think>a</think>\\boxed{13.0}": 1.0, "<think>a</think>\\boxed{14}": 0.0}
+    pairs = [(problems[0], text, worth) for text, worth in texts.items()]
+    pairs += [(problems[1], program.format(k), worth) for k, worth in ((1, 1.0), (2, 0.0))]
+    completions = [
+        Completion(token_ids=(1,), logprobs=(0.0,), entropies=None, text=text, finish_reason=FinishReason.STOP)
+        for _, text, _ in pairs
+    ]
+    with open_grader(config) as grader:
+        rewards = grader.grade([problem for problem, _, _ in pairs], completions)
+    assert [reward.value for reward in rewards] == [worth for _, _, worth in pairs]
+    assert check_grading(config) == ""

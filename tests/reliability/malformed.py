@@ -138,12 +138,19 @@ def _contents(root: Path) -> dict[Path, bytes]:
 
 def all_cases() -> list[Case]:
     """Every case, by group."""
-    from tests.reliability import malformed_configs, malformed_models, malformed_runs, malformed_settings
+    from tests.reliability import (
+        malformed_configs,
+        malformed_models,
+        malformed_rows,
+        malformed_runs,
+        malformed_settings,
+    )
 
     return [
         *malformed_settings.cases(),
         *malformed_configs.cases(),
         *malformed_models.cases(),
+        *malformed_rows.cases(),
         *malformed_runs.cases(),
     ]
 

@@ -9,7 +9,7 @@ import pytest
 
 from ablations.pool import start_fork_server
 from tests.e2e.conftest import ROOT, environment
-from tests.reliability import malformed_configs, malformed_models, malformed_runs
+from tests.reliability import malformed_configs, malformed_models, malformed_rows, malformed_runs
 from tests.reliability.malformed import ERRORS, Answer, Case, all_cases, ask, nothing, page
 
 pytestmark = pytest.mark.slow
@@ -66,6 +66,7 @@ CONFIG = partial(
         (("run", "scale=smoke", "launch.runs_dir=<runs>"), nothing),
         (malformed_configs.command("objective=mine"), CONFIG),
         (malformed_models.COMMAND, malformed_models.whole),
+        (malformed_rows.command(), malformed_rows.whole),
         (malformed_runs.RUN, malformed_runs.whole),
     ],
 )

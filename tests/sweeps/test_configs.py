@@ -7,6 +7,7 @@ import pytest
 from ablations.plan import make_plan
 from ablations.run import compose
 from reports.comparisons import SPECS
+from tests.e2e import own_data
 
 ROOT = Path(__file__).resolve().parents[2]
 SWEEPS = ROOT / "sweeps"
@@ -19,13 +20,23 @@ def names(group):
 CHOICES = [(group.name, name) for group in sorted(SWEEPS.iterdir()) if group.is_dir() for name in names(group.name)]
 
 
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    """What the choices that read a user's files and model need."""
+    folder = tmp_path_factory.mktemp("own")
+    data = own_data.write_data(folder / "data")
+    task = own_data.arguments(data, own_data.write_model(folder / "model"))
+    return {"task": task, "sft_mix": ["sft_mix=rows", f"sft_mix.params.path={data['demonstrations']}"]}
+
+
 @pytest.mark.parametrize(("group", "name"), CHOICES, ids=lambda value: str(value))
-def test_every_choice_composes_into_a_plan(group, name):
+def test_every_choice_composes_into_a_plan(group, name, request):
     prefix = "+" if group == "sweep" else ""
     task = ["task=functions"] if group == "code_filter" else []  # chains have no tests to filter by
-    if (group, name) == ("sft_mix", "rows"):
-        task = ["sft_mix.params.path=rows.jsonl"]
-    assert make_plan(compose([f"{prefix}{group}={name}", *task])).plan.runs
+    arguments = [f"{prefix}{group}={name}", *task]
+    if name == "rows":
+        arguments = request.getfixturevalue("own")[group]
+    assert make_plan(compose(arguments)).plan.runs
 
 
 def test_every_sweep_has_a_report_spec_and_every_spec_a_sweep():

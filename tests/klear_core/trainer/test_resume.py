@@ -109,7 +109,7 @@ def test_a_supervised_run_goes_on_bit_for_bit(make_config, model, tokenizer, tmp
     start = copy.deepcopy(model)
 
     def make():
-        examples = open_supervision(config, tokenizer).examples
+        examples = open_supervision(config, tokenizer, context=128).examples
         return SFTTrainer(copy.deepcopy(start), tokenizer, examples, config.sft)
 
     whole = make()
@@ -129,7 +129,9 @@ def test_a_supervised_run_goes_on_bit_for_bit(make_config, model, tokenizer, tmp
 
 def test_a_demonstration_depends_on_seed_and_visit_only(make_config, tokenizer):
     def taught(start, count, seed=0):
-        return list(islice(open_supervision(make_config(f"seed={seed}"), tokenizer).examples(start), count))
+        return list(
+            islice(open_supervision(make_config(f"seed={seed}"), tokenizer, context=128).examples(start), count)
+        )
 
     whole = taught(0, 30)
     assert taught(11, 19) == whole[11:]
