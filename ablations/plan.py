@@ -62,7 +62,7 @@ def make_plan(configs: Sequence[RunConfig]) -> CheckedPlan:
         _check_context(config)
     check_files(configs)
     by_point = {config.point: config for config in configs}
-    for config in by_point.values():
+    for config in {repr(config.task): config for config in configs}.values():
         for split in ("train", "validation"):  # the test questions are drawn for the floor
             load_problems(config, split)
     runs = [_planned(config) for config in configs]

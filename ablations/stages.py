@@ -30,6 +30,7 @@ from klear_core.trainer.rl import RLTrainer, StepResult
 from klear_core.trainer.sft import SFTTrainer
 
 Report = Callable[[Progress], None]
+Rows = list[dict[str, Any]]  # of EVAL_COLUMNS
 
 
 def run_job(job: Job, report: Report) -> None:
@@ -44,7 +45,7 @@ def _run_start(attempt: Attempt, report: Report) -> None:
     config = attempt.job.config
     tokenizer = get_task(config.task).tokenizer()
     model = build_model(config.model, tokenizer, seed=config.seed)
-    _imitate(attempt, report, model, tokenizer, after_step=lambda row: None)
+    _imitate(attempt, report, model, tokenizer, after_step=lambda row: [])
     with open_grader(config) as grader:
         attempt.graded_by(grader.told)
         evaluator = Evaluator(config, model, tokenizer, grader)
@@ -67,15 +68,15 @@ def _run_supervised(attempt: Attempt, report: Report) -> None:
         evaluator = Evaluator(config, model, tokenizer, grader)
         clock = _Clock(attempt.number)
 
-        def after_step(row: Mapping[str, float]) -> None:
+        def after_step(row: Mapping[str, float]) -> Rows:
             step = int(row["step"])
             clock.trained(row)
             if not is_evaluated(config, step):
-                return
+                return []
             evaluated, eval_s = evaluate_step(evaluator, config, step)
             _append(attempt, schema.EVAL_LOG, evaluated)
             attempt.records(schema.TIMINGS_FILE).append(clock.row(step, eval_s))
-            attempt.sink.log(accuracies(evaluated), step=step)
+            return evaluated
 
         _imitate(attempt, report, model, tokenizer, after_step)
     attempt.sink.summarize(accuracies(_rows(attempt, schema.EVAL_LOG)))
@@ -83,7 +84,7 @@ def _run_supervised(attempt: Attempt, report: Report) -> None:
 
 
 def _imitate(
-    attempt: Attempt, report: Report, model: Any, tokenizer: Any, after_step: Callable[[Mapping[str, float]], None]
+    attempt: Attempt, report: Report, model: Any, tokenizer: Any, after_step: Callable[[Mapping[str, float]], Rows]
 ) -> None:
     """The supervised training itself, from the last checkpoint on."""
     job, config = attempt.job, attempt.job.config
@@ -95,12 +96,12 @@ def _imitate(
     for row in trainer.steps():
         log.append(row)
         step = int(row["step"])
-        if is_shown("sft", step, config.sft.steps):
-            attempt.sink.log(row, step=step)
-            report(Progress(step=step, total=config.sft.steps, metrics={"loss": row["loss"]}))
-        after_step(row)
         if not math.isfinite(row["loss"]):
             raise DivergedError(f"diverged at step {step}: the loss is {row['loss']}")
+        evaluated = after_step(row)
+        if evaluated or is_shown(job.stage, step, config.sft.steps):
+            attempt.sink.log(step_values(row, evaluated), step=step)
+            report(Progress(step=step, total=config.sft.steps, metrics={"loss": row["loss"]}))
         attempt.checkpoint(trainer)
 
 

@@ -146,9 +146,10 @@ def _replay(
     for row in evaluated:
         by_step.setdefault(row["step"], []).append(row)
     for row in steps:
-        if is_shown(stage, row["step"], total):
-            # The evaluation of a supervised start is of RL step 0, and stands in the summary only.
-            sink.log(step_values(row, [] if is_start else by_step.get(row["step"], [])), step=row["step"])
+        # The evaluation of a supervised start is of RL step 0, and stands in the summary only.
+        found = [] if is_start else by_step.get(row["step"], [])
+        if found or is_shown(stage, row["step"], total):
+            sink.log(step_values(row, found), step=row["step"])
     if is_done:
         if config.wandb.log_text and not is_start:
             sink.log_texts(list(texts), step=total)
