@@ -12,6 +12,7 @@ from klear_core.data.tasks import get_task
 from klear_core.errors import ConfigError, DataError
 from klear_core.rewards.code import CodeJudge
 from klear_core.rewards.sandbox.limits import Ended, TestRun
+from klear_core.runs import schema, store
 
 SMALL = ("task=functions", "task.train_problems=96", "task.params.flawed_share=0.3")
 
@@ -100,3 +101,15 @@ def test_a_filter_needs_tests_and_a_solver_of_that_accuracy(make_config):
         check_filter(make_config("code_filter=oracle"), has_tests=False)
     with pytest.raises(ConfigError, match=r"code_filter\.accuracy"):
         check_filter(make_config(*SMALL, "code_filter=reference_90", "code_filter.accuracy=0.001"), has_tests=True)
+
+
+def test_problems_whose_difficulty_nobody_says_are_counted_last_and_read_back(tmp_path, config):
+    known = load_problems(config, "train")[:2]
+    problems = [
+        dataclasses.replace(known[0], difficulty=None, flawed=True),
+        dataclasses.replace(known[1], difficulty=1.5),
+    ]
+    rows = filter_rows(problems, [False, True])
+    assert [(row["difficulty"], row["kept"], row["dropped"]) for row in rows] == [(1.5, 1, 0), (None, 0, 1)]
+    store.write_json(tmp_path / schema.FILTER_FILE, rows)
+    assert store.read_filter(tmp_path) == rows
