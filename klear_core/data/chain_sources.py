@@ -1,12 +1,12 @@
-"""Ways to write the solution of a chain down, from good to bad: generated sources whose quality is known.
+"""Ways to write the solution of a chain down, the best first: generated sources that differ in one flaw each.
 
 ============= ==========================================================================================
 clean         every step, as it was made
-skipped       each step but the last is left out, one time in two
 foreign       the result stands before its step: 7=3+4
 wrong_steps   each result but the last is shown wrong, one time in two, and the true one is gone on with
 truncated     one response in two is cut somewhere in its reasoning
 wrong_answers one response in two has a wrong digit in its box
+skipped       each step but the last is left out, one time in two
 ============= ==========================================================================================
 """
 
@@ -60,12 +60,12 @@ def _other_digit(digit: int, rng: random.Random) -> int:
     return (digit + rng.randrange(1, 10)) % 10
 
 
-# Best first.
+# Best first, by what each is worth alone (sweep=sft_solo).
 WRITERS: dict[str, Writer] = {
     "clean": _clean,
-    "skipped": _skipped,
     "foreign": _foreign,
     "wrong_steps": _wrong_steps,
     "truncated": _truncated,
     "wrong_answers": _wrong_answers,
+    "skipped": _skipped,
 }

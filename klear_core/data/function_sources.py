@@ -1,10 +1,10 @@
-"""Ways to write a program down, from good to bad: generated sources whose quality is known.
+"""Ways to write a program down, the best first: generated sources that differ in one flaw each.
 
 ============= ==========================================================================================
 clean         the program as the teacher has it, behind the number of its pieces
 skipped       without the reasoning
-foreign       a line that does nothing before every operation
 wrong_steps   the number of pieces is wrong, one time in two
+foreign       a line that does nothing before every operation
 truncated     one response in two is cut somewhere in its program
 wrong_answers one program in two has as many mistakes as can be made
 ============= ==========================================================================================
@@ -59,12 +59,12 @@ def _wrong_answers(truth: Function, written: Function, rng: random.Random) -> tu
     return write_response(written), agree(truth, written)
 
 
-# Best first.
+# Best first, by what each is worth alone (sweep=sft_solo).
 WRITERS: dict[str, Writer] = {
     "clean": _clean,
     "skipped": _skipped,
-    "foreign": _foreign,
     "wrong_steps": _wrong_steps,
+    "foreign": _foreign,
     "truncated": _truncated,
     "wrong_answers": _wrong_answers,
 }

@@ -12,19 +12,19 @@ from klear_core.errors import DataError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackedTokens:
-    """R rows of L positions, each filled with whole sequences and padding behind them."""
+    """J rows of L positions, each filled with whole sequences and padding behind them."""
 
-    token_ids_RL: Tensor  # int64
-    position_ids_RL: Tensor  # int64: place within its sequence
-    sequence_RL: Tensor  # int64: number of the sequence within the row, -1 on the padding
-    is_response_RL: Tensor  # bool: tokens that are learned
+    token_ids_JL: Tensor  # int64
+    position_ids_JL: Tensor  # int64: place within its sequence
+    sequence_JL: Tensor  # int64: number of the sequence within the row, -1 on the padding
+    is_response_JL: Tensor  # bool: tokens that are learned
 
     def attention(self) -> Tensor:
-        """Which position (second axis) looks at which (third), [R, L, L]: itself and earlier ones of its sequence."""
-        L = self.token_ids_RL.shape[1]
-        same_RLL = self.sequence_RL[:, :, None] == self.sequence_RL[:, None, :]
+        """Which position (second axis) looks at which (third), [J, L, L]: itself and earlier ones of its sequence."""
+        L = self.token_ids_JL.shape[1]
+        same_JLL = self.sequence_JL[:, :, None] == self.sequence_JL[:, None, :]
         # Padding looks at itself alone, as a softmax over nothing is not a number.
-        return same_RLL & torch.ones(L, L, dtype=torch.bool).tril().to(same_RLL.device)
+        return same_JLL & torch.ones(L, L, dtype=torch.bool).tril().to(same_JLL.device)
 
 
 def pack(
@@ -66,10 +66,10 @@ def pack(
         sequences.append(row_sequences + [-1] * padding)
         learned.append(row_learned + [False] * padding)
     return PackedTokens(
-        token_ids_RL=torch.tensor(ids),
-        position_ids_RL=torch.tensor(positions),
-        sequence_RL=torch.tensor(sequences),
-        is_response_RL=torch.tensor(learned),
+        token_ids_JL=torch.tensor(ids),
+        position_ids_JL=torch.tensor(positions),
+        sequence_JL=torch.tensor(sequences),
+        is_response_JL=torch.tensor(learned),
     )
 
 
@@ -78,16 +78,16 @@ def score_packed(model: Any, packed: PackedTokens) -> Tensor:
 
     The first token of a sequence is predicted by nothing, so an empty prompt is not possible: ValueError.
     """
-    is_first_RL = (packed.position_ids_RL == 0) & packed.is_response_RL
-    if bool(is_first_RL.any()):
+    is_first_JL = (packed.position_ids_JL == 0) & packed.is_response_JL
+    if bool(is_first_JL.any()):
         raise ValueError("a demonstration has an empty prompt")
     output = model(
-        input_ids=packed.token_ids_RL,
+        input_ids=packed.token_ids_JL,
         attention_mask=packed.attention()[:, None],
-        position_ids=packed.position_ids_RL,
+        position_ids=packed.position_ids_JL,
         use_cache=False,
     )
-    learned_RL = packed.is_response_RL[:, 1:]
+    learned_JL = packed.is_response_JL[:, 1:]
     # Only positions whose next token is learned go through the softmax.
-    logits_KV = output.logits[:, :-1][learned_RL].float()
-    return torch.log_softmax(logits_KV, dim=-1).gather(-1, packed.token_ids_RL[:, 1:][learned_RL][:, None]).squeeze(-1)
+    logits_KV = output.logits[:, :-1][learned_JL].float()
+    return torch.log_softmax(logits_KV, dim=-1).gather(-1, packed.token_ids_JL[:, 1:][learned_JL][:, None]).squeeze(-1)

@@ -77,7 +77,7 @@ class SFTTrainer:
         prompts, responses = prompt_ids(tokenizer, chosen), response_ids(tokenizer, chosen)
         if row_tokens is not None:
             packed = pack(prompts, responses, row_tokens=row_tokens, pad_id=tokenizer.pad_token_id)
-            return score_packed(self._model, packed), packed.token_ids_RL.numel()
+            return score_packed(self._model, packed), packed.token_ids_JL.numel()
         batch = pad(prompts, responses, pad_id=tokenizer.pad_token_id)
         scores = score(
             self._model,

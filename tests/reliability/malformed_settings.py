@@ -91,7 +91,7 @@ _ARGUMENTS: dict[str, list[tuple[list[str], str]]] = {
         (["task.params.num_terms=9"], "task.params.num_terms is 9; allowed: 2 to 8"),
         (["task.params.num_terms=four"], "task.params.num_terms is 'four'; allowed: a value of type int"),
         (["task.params.teacher_mistakes=0.5"], "task.params.teacher_mistakes is 0.5; allowed: a group of settings"),
-        (["~task.params.num_terms"], "task.params.num_terms is missing"),
+        (["~task.params.num_terms"], "task.params.min_terms: Interpolation key 'task.params.num_terms' not found"),
         (["task.name=chain"], "task.name is 'chain'; allowed: chains, functions"),
         (
             ["task=functions", "+task.params.num_terms=4"],

@@ -105,7 +105,7 @@ def test_a_demonstration_says_its_source_and_whether_its_answer_is_right(task):
         right = sum(example.is_correct for example in examples) / len(examples)
         assert right == 1 if source not in ("truncated", "wrong_answers") else 0.35 < right < 0.65, source
         if source == "clean":
-            assert all(check_form(as_sampled(example.response)) is None for example in examples)
+            assert all(check_form(as_sampled(example.response)).fault is None for example in examples)
 
 
 def test_a_writers_accuracy_is_the_one_asked_for(task):

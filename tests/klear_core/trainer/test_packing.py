@@ -75,13 +75,13 @@ def test_no_sequence_sees_its_neighbours(any_model):
 def test_every_token_is_packed_once_whole_and_within_the_row(seed, count, row_tokens):
     prompts, responses = drawn(count, seed)
     packed = pack(prompts, responses, row_tokens=row_tokens, pad_id=0)
-    assert packed.token_ids_RL.shape[1] <= row_tokens
+    assert packed.token_ids_JL.shape[1] <= row_tokens
     seen = []
     for ids, sequence, positions, learned in zip(
-        packed.token_ids_RL.tolist(),
-        packed.sequence_RL.tolist(),
-        packed.position_ids_RL.tolist(),
-        packed.is_response_RL.tolist(),
+        packed.token_ids_JL.tolist(),
+        packed.sequence_JL.tolist(),
+        packed.position_ids_JL.tolist(),
+        packed.is_response_JL.tolist(),
         strict=True,
     ):
         for number in range(max(sequence) + 1):
@@ -96,7 +96,7 @@ def test_every_token_is_packed_once_whole_and_within_the_row(seed, count, row_to
     assert sorted(seen) == sorted(asked)
     tokens = sum(len(p) + len(r) for p, r in asked)
     # First-fit decreasing never needs more than 11/9 of the fewest rows and 6/9.
-    assert len(packed.token_ids_RL) <= 11 / 9 * -(-tokens // row_tokens) * 2 + 1
+    assert len(packed.token_ids_JL) <= 11 / 9 * -(-tokens // row_tokens) * 2 + 1
 
 
 def test_a_demonstration_longer_than_a_row_and_an_empty_prompt_are_refused(any_model):
