@@ -25,7 +25,8 @@ SFT_SPECS = {
             _FIXED,
             "The sources are generated, so their ranking is known: sweep=sft_solo trains on each of them alone. Here a "
             "source is worse by its form (traces cut, steps left out) or by its errors, and all have problems of one "
-            "distribution; that more sources cover more kinds of problems is not in it.",
+            "distribution; that more sources cover more kinds of problems is not in it. With more sources K-Center has more "
+            "prompts to choose from, as in the paper.",
         ),
         mechanism=_NOTHING_CLIPPED,
         about_clipping=False,
