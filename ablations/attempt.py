@@ -89,6 +89,11 @@ class Attempt:
         """Which attempt this is, from 1."""
         return self._status.attempt
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether it takes over from a checkpoint; known until ``resume``."""
+        return self._state is not None
+
     def records(self, name: str) -> log.RecordLog:
         """The record file ``name`` of the run, opened at its first use."""
         if name not in self._logs:

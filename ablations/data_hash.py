@@ -8,6 +8,7 @@ from ablations.tasks import load_problems
 from klear_core.config import RunConfig
 from klear_core.data.formats.files import shards
 from klear_core.data.formats.hub import PREFIX
+from klear_core.data.mixes.sample import SENTENCE
 from klear_core.data.splits import SPLITS
 from klear_core.data.tasks import get_task, is_read
 from klear_core.runs import provenance
@@ -17,8 +18,8 @@ _CHUNK = 2**20
 
 
 def reads_files(config: RunConfig) -> bool:
-    """Whether problems or demonstrations of a config come from files or the Hub."""
-    return is_read(get_task(config.task)) or bool(_inputs(config))
+    """Whether problems, demonstrations or weights of a config come from files or the Hub."""
+    return is_read(get_task(config.task)) or bool(_inputs(config)) or config.sft.checkpoint is not None
 
 
 def data_hash(config: RunConfig) -> str:
@@ -37,13 +38,23 @@ def mix_hash(config: RunConfig) -> str:
     """Hash of the files that the mix of a config reads, "" when it reads none; of the Hub only the name counts."""
     found = []
     for where in _inputs(config):
-        names = [where] if where.startswith(PREFIX) else [_bytes(*_stamp(path)) for path in shards(Path(where))]
-        found += names
+        if where.startswith(PREFIX):
+            found.append(where)
+        elif where.startswith(SENTENCE):
+            folder = Path(where.removeprefix(SENTENCE))
+            found += [_bytes(*_stamp(path)) for path in sorted(folder.glob("*.safetensors"))]
+        else:
+            found += [_bytes(*_stamp(path)) for path in shards(Path(where))]
     return hashlib.sha256("\n".join(found).encode()).hexdigest() if found else ""
 
 
 def _inputs(config: RunConfig) -> list[str]:
-    return [str(raw["rows"]) for raw in config.sft_mix.inputs if "rows" in raw]
+    """Names of all files, folders and data sets that a mix reads, also by its operators."""
+    found = [str(raw["rows"]) for raw in config.sft_mix.inputs if "rows" in raw]
+    for params in (params for step in config.sft_mix.steps for params in step.values()):
+        found += [str(params["file"])] if "file" in params else []
+        found += [str(params["embedding"])] if str(params.get("embedding", "")).startswith(SENTENCE) else []
+    return found
 
 
 def _stamp(path: Path) -> tuple[Path, int, int]:

@@ -13,8 +13,9 @@ from klear_core.errors import RunStoreError
 # Bytes, rounded up from stored runs of the laptop scale.
 _STEP_ROW = 2_600  # steps.jsonl, timings.jsonl and the offline mirror of both
 _SFT_ROW = 320  # steps.jsonl and the offline mirror of supervised training
-_EVAL_ROW = 360  # eval.jsonl and its table; a response is at most a few dozen tokens
+_EVAL_ROW = 360  # eval.jsonl and its table, with a response of a few dozen tokens
 _TEXT_ROW = 420
+_FEW_DOZEN, _TOKEN = 64, 8  # tokens; bytes of each further one, in the records and in the table
 _FIXED = 400_000  # config, manifest, log, tokenizer, the mirror's own files
 _CHECKPOINT_COPIES = 2 * 3 + 3 + 1  # two generations of weights and moments, one being written, the final model
 _FLOAT = 4
@@ -92,12 +93,13 @@ def disk_bytes(config: RunConfig) -> int:
     """Most bytes that one run has on the disk at a time."""
     rl = config.rl
     asked = num_answers(config)
+    longer = _longer(config)
     if config.stage == "sft":
-        rows = config.sft.steps * _SFT_ROW + asked * _EVAL_ROW
+        rows = config.sft.steps * _SFT_ROW + asked * (_EVAL_ROW + longer)
         return rows + _CHECKPOINT_COPIES * _FLOAT * num_parameters(config) + _FIXED
     texts = rl.steps * min(config.launch.rollout_rows, rl.problems_per_step * rl.completions_per_problem)
     rollout = rl.problems_per_step * rl.completions_per_problem * rl.max_response_tokens * 24 * 3
-    rows = rl.steps * _STEP_ROW + asked * _EVAL_ROW + texts * _TEXT_ROW
+    rows = rl.steps * _STEP_ROW + asked * (_EVAL_ROW + longer) + texts * (_TEXT_ROW + longer)
     return rows + rollout + _CHECKPOINT_COPIES * _FLOAT * num_parameters(config) + _FIXED
 
 
@@ -105,8 +107,13 @@ def sft_disk_bytes(config: RunConfig) -> int:
     """Most bytes that one supervised start has on the disk at a time."""
     asked = config.eval.test_questions * config.eval.test_samples
     asked += config.eval.validation_questions * config.eval.validation_samples
-    rows = config.sft.steps * _SFT_ROW + asked * _EVAL_ROW
+    rows = config.sft.steps * _SFT_ROW + asked * (_EVAL_ROW + _longer(config))
     return rows + _CHECKPOINT_COPIES * _FLOAT * num_parameters(config) + _FIXED
+
+
+def _longer(config: RunConfig) -> int:
+    """Bytes by which a row with the longest response is larger than one of a few dozen tokens."""
+    return _TOKEN * max(0, config.rl.max_response_tokens - _FEW_DOZEN)
 
 
 def num_parameters(config: RunConfig, vocabulary: int = _VOCABULARY) -> int:

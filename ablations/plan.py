@@ -148,6 +148,8 @@ def _check_arm(config: RunConfig) -> None:
         value = look_up(config, key)
         if key.split(".")[0] not in RESULT_PARTS or isinstance(value, dict) or is_dataclass(value):
             raise ConfigError(f"{name} is {key!r}; allowed: one setting that changes a result, such as objective.name")
+        if config.stage == "rl" and config.sft.checkpoint is not None and key.split(".")[0] in ("sft", "sft_mix"):
+            raise ConfigError(f"{name} is {key!r}, which has no effect beside sft.checkpoint; allowed: settings of RL")
         if config.stage == "sft" and key.split(".")[0] in _OF_RL:
             raise ConfigError(
                 f"{name} is {key!r}, which has no effect with stage=sft; allowed: settings of data or SFT"

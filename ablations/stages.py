@@ -5,7 +5,7 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -19,7 +19,7 @@ from ablations.mirror import accuracies, is_shown, step_values
 from ablations.mixing import open_supervision
 from ablations.tasks import load_problems
 from klear_core.data.tasks import get_task
-from klear_core.errors import DivergedError
+from klear_core.errors import DataError, DivergedError
 from klear_core.rewards.grader import Grader
 from klear_core.rollout.native import NativeEngine
 from klear_core.runs import schema, store
@@ -45,7 +45,7 @@ def _run_start(attempt: Attempt, report: Report) -> None:
     config = attempt.job.config
     tokenizer = get_task(config.task).tokenizer()
     model = build_model(config.model, tokenizer, seed=config.seed)
-    _imitate(attempt, report, model, tokenizer, after_step=lambda row: [])
+    _imitate(attempt, report, model, tokenizer, _Clock(attempt.number), after_step=lambda row: [])
     with open_grader(config) as grader:
         attempt.graded_by(grader.told)
         evaluator = Evaluator(config, model, tokenizer, grader)
@@ -70,7 +70,6 @@ def _run_supervised(attempt: Attempt, report: Report) -> None:
 
         def after_step(row: Mapping[str, float]) -> Rows:
             step = int(row["step"])
-            clock.trained(row)
             if not is_evaluated(config, step):
                 return []
             evaluated, eval_s = evaluate_step(evaluator, config, step)
@@ -78,22 +77,33 @@ def _run_supervised(attempt: Attempt, report: Report) -> None:
             attempt.records(schema.TIMINGS_FILE).append(clock.row(step, eval_s))
             return evaluated
 
-        _imitate(attempt, report, model, tokenizer, after_step)
+        _imitate(attempt, report, model, tokenizer, clock, after_step)
     attempt.sink.summarize(accuracies(_rows(attempt, schema.EVAL_LOG)))
     save_model(job.folder / schema.CHECKPOINT_DIR, model, tokenizer)
 
 
 def _imitate(
-    attempt: Attempt, report: Report, model: Any, tokenizer: Any, after_step: Callable[[Mapping[str, float]], Rows]
+    attempt: Attempt,
+    report: Report,
+    model: Any,
+    tokenizer: Any,
+    clock: "_Clock",
+    after_step: Callable[[Mapping[str, float]], Rows],
 ) -> None:
     """The supervised training itself, from the last checkpoint on."""
     job, config = attempt.job, attempt.job.config
     supervision = open_supervision(config, tokenizer, context=model.config.max_position_embeddings)
+    before = store.read_mix(job.folder)
+    if attempt.goes_on and before != supervision.mix:
+        raise DataError(
+            f"the mix {config.sft_mix.name} is not the one that {job.folder} was begun with, as data have changed "
+            f"since; move the folder away to start over"
+        )
     store.write_json(job.folder / schema.MIX_FILE, supervision.mix)
     trainer = SFTTrainer(model, tokenizer, supervision.examples, config.sft)
     attempt.resume(trainer)
     log = attempt.records(schema.STEPS_FILE)
-    for row in trainer.steps():
+    for row in clock.timed(trainer.steps()):
         log.append(row)
         step = int(row["step"])
         if not math.isfinite(row["loss"]):
@@ -148,29 +158,34 @@ def _train(attempt: Attempt, report: Report, grader: Grader) -> None:
 
 
 class _Clock:
-    """Seconds and tokens of supervised updates between two evaluations."""
+    """Seconds and tokens of the supervised updates since the last evaluation, in this attempt."""
 
     def __init__(self, attempt: int) -> None:
         self._attempt = attempt
-        self._since = time.perf_counter()
-        self._tokens = 0.0
+        self._update_s, self._tokens = 0.0, 0.0
 
-    def trained(self, row: Mapping[str, float]) -> None:
-        """An update is done."""
-        self._tokens += row["response_tokens"]
+    def timed(self, steps: Iterator[dict[str, float]]) -> Iterator[dict[str, float]]:
+        """The same rows; only the seconds in which each is made count."""
+        while True:
+            started = time.perf_counter()
+            row = next(steps, None)
+            if row is None:
+                return
+            self._update_s += time.perf_counter() - started
+            self._tokens += row["response_tokens"]
+            yield row
 
     def row(self, step: int, eval_s: float) -> dict[str, Any]:
         """The row of SFT_TIMING_FIELDS after an evaluation; the next one begins here."""
-        total_s = time.perf_counter() - self._since
-        update_s, tokens = total_s - eval_s, self._tokens
-        self._since, self._tokens = time.perf_counter(), 0.0
+        update_s, tokens = self._update_s, self._tokens
+        self._update_s, self._tokens = 0.0, 0.0
         return {
             "step": step,
             "attempt": self._attempt,
             "pid": os.getpid(),
             "update_s": round(update_s, 6),
             "eval_s": round(eval_s, 6),
-            "total_s": round(total_s, 6),
+            "total_s": round(update_s + eval_s, 6),
             "trained_tokens_per_s": round(tokens / update_s, 1),
             "peak_rss_mb": _peak_rss_mb(),
         }

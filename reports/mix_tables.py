@@ -1,6 +1,7 @@
 """Tables of supervised runs: what each mix holds, training, cost, and the comparison by difficulty of the question."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -55,18 +56,19 @@ def mix_table(data: SweepData, point: str) -> Table:
 
 
 def _facts(mix: Mapping[str, Any]) -> dict[str, float]:
-    total = mix["examples"]
-    right = sum(row["count"] for row in mix["is_correct"] if row["value"])
+    judged = {row["value"]: row["count"] for row in mix["is_correct"] if row["value"] is not None}
     known = [row for row in mix["difficulty"] if row["value"] is not None]
     weight = sum(row["count"] for row in known)
-    dropped = {step["name"]: step["details"].get("dropped", 0) for step in mix["steps"]}
+    dropped: Counter[str] = Counter()
+    for step in mix["steps"]:
+        dropped[step["name"]] += step["details"].get("dropped", 0)
     return {
-        "examples": total,
+        "examples": mix["examples"],
         "prompts": mix["prompts"],
-        "right": right / total,
+        "right": judged.get(True, 0) / sum(judged.values()) if judged else math.nan,
         "difficulty": sum(row["value"] * row["count"] for row in known) / weight if weight else math.nan,
-        "contaminated": dropped.get("decontaminate", 0),
-        "duplicates": dropped.get("dedup", 0),
+        "contaminated": dropped["decontaminate"],
+        "duplicates": dropped["dedup"],
         "too_long": mix["too_long"],
     }
 
@@ -134,8 +136,8 @@ def _by_level(data: SweepData, ask: Ask, point: str, split_at: float, level: str
         told = score(run, ask)
         if run.planned.point != point or told.reason:
             continue
-        hard = _questions(run, ask) > split_at
-        chosen = told.by_question[hard if level == "hard" else ~hard]
+        known = _questions(run, ask).dropna()
+        chosen = told.by_question[known.index[(known > split_at) if level == "hard" else (known <= split_at)]]
         if len(chosen):
             found.setdefault(run.planned.treatment, {})[run.planned.seed] = float(chosen.mean())
     return found
@@ -145,7 +147,7 @@ def supervised_table(data: SweepData, point: str) -> Table:
     """How supervised training went: the loss at its end, visits of each demonstration, what a packed row held."""
     rows, raw = [], []
     for treatment in data.plan.treatments:
-        runs = [run for run in data.at(point, treatment) if not run.steps.empty]
+        runs = [run for run in data.at(point, treatment) if not run.steps.empty and not run.problem]
         if not runs:
             continue
         frames = [run.steps for run in runs]
@@ -154,11 +156,13 @@ def supervised_table(data: SweepData, point: str) -> Table:
         share = _mean([float(steps["response_tokens"].sum() / steps["positions"].sum()) for steps in frames])
         norm = _mean([float(steps["grad_norm"].mean()) for steps in frames])
         facts = {"loss": last, "response_tokens": tokens, "learned_share": share, "grad_norm": norm}
-        rows.append([escape(treatment), number(last), number(tokens, ",.0f"), percent(share), number(norm, ".2f")])
+        cells = [number(last), number(tokens, ",.0f"), percent(share), number(norm, ".2f"), str(len(runs))]
+        rows.append([escape(treatment), *cells])
         raw.append({"point": point, "treatment": treatment, "runs": len(runs)} | facts)
-    header = ["arm", "loss (nats a token)", "response tokens learned", "share of positions", "gradient norm"]
+    header = ["arm", "loss (nats a token)", "response tokens learned", "share of positions", "gradient norm", "runs"]
     notes = [
-        "Loss: mean of the last 10 updates; losses of different mixes are not comparable, as some texts are easier to "
+        "Means over finished runs. Loss: of the last 10 updates; losses of different mixes are not comparable, as "
+        "some texts are easier to "
         "foresee. Share of positions: response tokens among all that went through the model (prompts, padding).",
     ]
     return Table(name=file_name("training", point), header=header, rows=rows, raw=pd.DataFrame(raw), notes=notes)
@@ -171,9 +175,11 @@ def supervised_cost_table(data: SweepData, point: str) -> Table:
         runs = [run for run in data.at(point, treatment) if len(run.timings) and len(run.steps)]
         if not runs:
             continue
-        seconds = {name: _mean([float(run.timings[name].sum()) for run in runs]) for name in ("update_s", "eval_s")}
-        walls = _mean([run.wall_s for run in runs if not math.isnan(run.wall_s)])
-        rate = _mean([float(run.steps["response_tokens"].sum()) for run in runs]) / seconds["update_s"]
+        # Of a run that was interrupted, seconds since the last evaluation before are not known.
+        whole = [run for run in runs if run.status is not None and run.status.attempt == 1]
+        seconds = {name: _mean([float(run.timings[name].sum()) for run in whole]) for name in ("update_s", "eval_s")}
+        walls = _mean([run.wall_s for run in whole if not math.isnan(run.wall_s)])
+        rate = _mean([float(run.timings["trained_tokens_per_s"].mean()) for run in runs])
         memory = max(float(run.timings["peak_rss_mb"].max()) for run in runs)
         spent = [number(value, ".1f") for value in (walls, *seconds.values())]
         rows.append([escape(treatment), *spent, number(rate, ",.0f"), number(memory, ",.0f"), str(len(runs))])

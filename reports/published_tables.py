@@ -75,7 +75,7 @@ def _notes(paper: PublishedTable) -> list[str]:
 
 
 def claim_sentence(data: SweepData, analysis: Analysis, beside: Beside) -> str:
-    """Whether the published and the measured effects point the same way, column by column."""
+    """The measured effect with its verdict, and the signs of the published ones, column by column."""
     paper = published_table(beside.table)
     told = []
     for column in paper.columns:
@@ -84,9 +84,11 @@ def claim_sentence(data: SweepData, analysis: Analysis, beside: Beside) -> str:
         measured, text = _measured(analysis, found)
         if base is None or column == base or math.isnan(measured):
             continue
-        signs = [paper.effect(name, column, base).value for name in paper.rows]
-        same = sum(math.copysign(1, value) == math.copysign(1, measured) for value in signs if value)
-        told.append(f"{column} {text} here, the same sign on {same} of {len(signs)} published benchmarks")
+        effects = [paper.effect(name, column, base) for name in paper.rows]
+        beyond = sum(effect.low > 0 or effect.high < 0 for effect in effects)
+        lower, higher = sum(effect.value < 0 for effect in effects), sum(effect.value > 0 for effect in effects)
+        printed = f"published {lower} lower, {higher} higher, {beyond} of them beyond the chance of their questions"
+        told.append(f"{column} - {base}: {text} here; {printed}")
     if not told:
         return ""
-    return f"Beside {paper.name.replace('_', ' ')} of arXiv {paper.paper} ({paper.claim}): {'; '.join(told)}."
+    return f"Beside {paper.name.replace('_', ' ')} of arXiv {paper.paper} ({paper.claim}): {'. '.join(told)}."

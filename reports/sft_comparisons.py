@@ -17,16 +17,19 @@ _TOP_K = (1, 2, 4, 6)
 SFT_SPECS = {
     "sft_sources": ComparisonSpec(
         question=(
-            "At a fixed number of demonstrations, does it help to draw them from more sources, each worse than the one "
-            "before (Tables 4 and 5 of arXiv 2508.07629)? Chains stand for maths, functions for code."
+            "At a fixed number of demonstrations, does it help to draw them from more sources, each worth no more "
+            "alone "
+            "than the one before (Tables 4 and 5 of arXiv 2508.07629)? Chains stand for maths, functions for code."
         ),
         scope=(
             _MODEL,
             _FIXED,
-            "The sources are generated, so their ranking is known: sweep=sft_solo trains on each of them alone. Here a "
-            "source is worse by its form (traces cut, steps left out) or by its errors, and all have problems of one "
-            "distribution; that more sources cover more kinds of problems is not in it. With more sources K-Center has more "
-            "prompts to choose from, as in the paper.",
+            "The sources are generated, and ranked by what each is worth alone (sweep=sft_solo, on validation "
+            "questions). "
+            "They differ in form (traces cut, steps left out) or in errors; all have problems of one distribution, and "
+            "the demonstrations are drawn at random, where the paper draws by K-Center: that would take harder "
+            "problems "
+            "the more sources there are.",
         ),
         mechanism=_NOTHING_CLIPPED,
         about_clipping=False,
@@ -55,8 +58,11 @@ SFT_SPECS = {
         scope=(
             _MODEL,
             _FIXED,
-            "Difficulty is the share of a reference solver's tries that fail. A wrong demonstration has one wrong step "
-            "or more and goes on consistently from it, so most of what it shows is right.",
+            "Easy problems have at most 4 operators, multiplications counted twice; hard ones have more. A wrong "
+            "demonstration has one wrong step or more and goes on consistently from it, so most of what it shows is "
+            "right.",
+            "Each arm draws its prompts from what its rules leave: mixed ones cover problems that the teacher does not "
+            "solve in two tries, right ones do not, and the prompts of the two arms are not the same.",
         ),
         mechanism=_NOTHING_CLIPPED,
         about_clipping=False,
@@ -99,8 +105,10 @@ SFT_SPECS = {
             _MODEL,
             _FIXED,
             "The accuracy of the teacher is set over the problems of each difficulty, so 0.4 means that six in ten "
-            "demonstrations are wrong, easy problems or hard. Right ones only leave out problems that the teacher does "
-            "not solve in four tries; mixed ones cover all.",
+            "demonstrations are wrong, easy problems or hard. Each prompt comes once. Right ones only leave out "
+            "problems "
+            "that the teacher does not solve in four tries, the harder ones; mixed ones cover all, so coverage is part "
+            "of what is compared.",
         ),
         mechanism=_NOTHING_CLIPPED,
         about_clipping=False,

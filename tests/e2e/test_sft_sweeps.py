@@ -41,7 +41,7 @@ def test_each_arm_trains_on_its_mix_and_says_what_it_was(swept):
         right = {row["value"]: row["count"] for row in mix["is_correct"]}
         assert (right == {True: 200}) == run.startswith("only_true")
         difficulties = [row["value"] for row in mix["difficulty"]]
-        assert max(difficulties) <= 0.3 if run.endswith("easy") else min(difficulties) > 0.3
+        assert max(difficulties) <= 4 if run.endswith("easy") else min(difficulties) > 4
         assert [step["name"] for step in mix["steps"]][-3:] == ["difficulty", "correctness", "sample"]
     assert len({store.read_mix(folder_of(swept, run))["content_hash"] for run in RUNS}) == 4
 
@@ -113,7 +113,7 @@ def test_data_describe_shows_a_mix_step_by_step(capsys):
     told = json.loads(capsys.readouterr().out)
     assert told["format"] == "mix only_true"
     assert told["profile"]["fingerprint"]["rows"] == 100
-    assert [step["name"] for step in told["steps"]] == ["inputs", "decontaminate", "correctness", "sample"]
+    assert [step["name"] for step in told["steps"]] == ["inputs", "dedup", "decontaminate", "correctness", "sample"]
     for arguments in (["teacher"], ["no_such_mix"], ["error_rate", "scale=smoke", "seed=0,1"]):
         assert app(["data", "describe", *arguments], standalone_mode=False) == 2
         assert capsys.readouterr().err.count("\n") == 1

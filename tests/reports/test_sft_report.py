@@ -175,7 +175,9 @@ def test_the_papers_table_stands_beside_the_measured_effects(sweep):
     assert "aime24, easy_mixed (nearest 40.21)" in " ".join(table.notes)
     told = claim_sentence(data, analysis, beside)
     assert told.startswith("Beside table 2 of arXiv 2508.07629")
-    assert told.count("published benchmarks") == 3
+    assert told.count(" here; published ") == 3
+    assert "hard_mixed - hard_only_true: " in told
+    assert told.count("0 of them beyond the chance of their questions") == 3
 
 
 def test_columns_that_were_not_run_have_a_dash(sweep):
