@@ -20,6 +20,7 @@ from reports.sft_figures import grid_figure, loss_figure
 from reports.training_tables import step_means
 
 _MARKERS = "osD^vPX*"
+_LETTERS = 45  # of all names below a panel that stand side by side
 _SIGNALS = ("groups with a signal", "tests passed", "gradient variance")
 _STYLE = {
     "font.size": 10,
@@ -80,7 +81,10 @@ def results_figure(data: SweepData, analysis: Analysis) -> Figure | None:
                 axis.errorbar(k + 0.18, cell.score.value, yerr=bar, fmt="o", color=shade, capsize=4, zorder=3)
         _reference_lines(axis, data, analysis, point)
         baseline = data.plan.baseline
-        axis.set_xticks(range(len(arms)), [f"{a}\n(baseline)" if a == baseline else a for a in arms], fontsize=9)
+        names = [f"{arm}\n(baseline)" if arm == baseline else arm for arm in arms]
+        # Long names of many arms would run into each other.
+        turned = {"rotation": 30, "ha": "right"} if sum(map(len, arms)) > _LETTERS else {}
+        axis.set_xticks(range(len(arms)), names, fontsize=9, **turned)
         axis.set_xlim(-0.5, len(arms) - 0.3)
         axis.set_title(data.told(point), fontsize=10)
     figure.supylabel(f"{analysis.ask.metric}, {analysis.ask.split} questions", fontsize=10)
