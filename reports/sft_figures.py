@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from reports.analysis import Analysis
 from reports.comparisons import spec_for
@@ -25,6 +26,7 @@ def loss_figure(data: SweepData, analysis: Analysis) -> Figure | None:
         axis.set_title(data.told(point), fontsize=10)
         axis.set_xlabel("update")
         axis.set_yscale("log")
+        axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     figure.supylabel("loss (nats a token)", fontsize=10)
     legend(figure)
     return figure
