@@ -194,6 +194,24 @@ def supervised_cost_table(data: SweepData, point: str) -> Table:
     return Table(name=file_name("cost", point), header=header, rows=rows, raw=pd.DataFrame(raw), notes=notes)
 
 
+def overview_sentence(data: SweepData, analysis: Analysis) -> str:
+    """At how many operating points each arm is better and worse, and where it is better."""
+    told = []
+    for treatment in data.plan.treatments:
+        rows = [versus for versus in analysis.versus if versus.treatment == treatment]
+        if not rows:
+            continue
+        counts = Counter(versus.verdict for versus in rows)
+        better = "; ".join(data.told(versus.point) for versus in rows if versus.verdict == "better")
+        others = ", ".join(f"{verdict} at {count}" for verdict, count in counts.items() if verdict != "better")
+        where = f"better at {counts['better']} ({better})" if better else "better at none"
+        told.append(
+            f"{treatment} against {data.plan.baseline}, of {len(rows)} operating points: {where}"
+            + (f", {others}" if others else "")
+        )
+    return f"{'. '.join(told)}." if told else ""
+
+
 def overview_table(data: SweepData, analysis: Analysis) -> Table:
     """The difference to the baseline at every operating point, one row a point and arm."""
     rows, raw = [], []

@@ -16,6 +16,7 @@ from reports.markdown import Table, escape, number
 from reports.mix_tables import (
     difficulty_table,
     mix_table,
+    overview_sentence,
     overview_table,
     supervised_cost_table,
     supervised_table,
@@ -107,7 +108,8 @@ class _Writer:
         """Every operating point at one look, where they are many."""
         if len(self._data.plan.points) < _MANY_POINTS or not self._analysis.versus:
             return ""
-        lines = ["## Every operating point", "", self._figure("grid.png")]
+        told = escape(overview_sentence(self._data, self._analysis))
+        lines = ["## Every operating point", "", told, "", self._figure("grid.png")]
         return "\n".join([*lines, self._table(overview_table(self._data, self._analysis))]) + "\n"
 
     def published(self) -> str:

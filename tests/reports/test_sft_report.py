@@ -12,7 +12,14 @@ from klear_core.runs.log import RecordLog
 from reports.analysis import analyse
 from reports.comparisons import spec_for
 from reports.load import load_sweep
-from reports.mix_tables import difficulty_table, mix_table, overview_table, supervised_cost_table, supervised_table
+from reports.mix_tables import (
+    difficulty_table,
+    mix_table,
+    overview_sentence,
+    overview_table,
+    supervised_cost_table,
+    supervised_table,
+)
 from reports.published_tables import beside_table, claim_sentence
 from reports.report import write_report
 from reports.sft_figures import grid_place
@@ -208,6 +215,9 @@ def test_every_operating_point_is_in_the_overview(sweep):
     table = overview_table(data, analyse(data))
     assert [row[0] for row in table.rows] == list(POINTS.values())
     assert set(table.raw["treatment"]) == {"mixed"}
+    # Differences without variance decide: -0.25 * 5 / 12 + 0.25 / 2 is above 0.
+    told = overview_sentence(data, analyse(data))
+    assert told == f"mixed against only_true, of 3 operating points: better at 3 ({'; '.join(POINTS.values())})."
 
 
 def test_a_sweep_without_any_finished_run_still_has_a_report(sweep):
