@@ -15,7 +15,7 @@ from klear_core.runs.schema import CORNERS, REFERENCE_BAND
 from reports.analysis import Analysis
 from reports.comparisons import spec_for
 from reports.load import RunData, SweepData
-from reports.panels import Series, band, colour, curve_grid, legend, panels, wrapped_panels
+from reports.panels import Series, band, colour, curve_grid, legend, panel_title, panels, wrapped_panels
 from reports.sft_figures import grid_figure, loss_figure
 from reports.training_tables import step_means
 
@@ -86,7 +86,7 @@ def results_figure(data: SweepData, analysis: Analysis) -> Figure | None:
         turned = {"rotation": 30, "ha": "right"} if sum(map(len, arms)) > _LETTERS else {}
         axis.set_xticks(range(len(arms)), names, fontsize=9, **turned)
         axis.set_xlim(-0.5, len(arms) - 0.3)
-        axis.set_title(data.told(point), fontsize=10)
+        axis.set_title(panel_title(data, point), fontsize=10)
     figure.supylabel(f"{analysis.ask.metric}, {analysis.ask.split} questions", fontsize=10)
     legend(figure)
     return figure

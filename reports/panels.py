@@ -94,3 +94,8 @@ def colour(data: SweepData, treatment: str) -> str:
     """The colour of an arm in every figure of a report."""
     names = list(data.plan.treatments)
     return _PALETTE[names.index(treatment) % len(_PALETTE)] if treatment in names else "0.5"
+
+
+def panel_title(data: SweepData, point: str) -> str:
+    """An operating point in words, one setting a line where there are several, so that panels do not run together."""
+    return data.told(point).replace(", ", "\n")

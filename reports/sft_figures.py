@@ -10,8 +10,9 @@ from matplotlib.ticker import FuncFormatter
 from reports.analysis import Analysis
 from reports.comparisons import spec_for
 from reports.load import RunData, SweepData
-from reports.panels import band, colour, legend, wrapped_panels
+from reports.panels import band, colour, legend, panel_title, wrapped_panels
 
+_DARK = 0.75  # of the largest difference: beyond it black letters are hard to read
 _SMOOTHED = 10  # updates whose losses are averaged, as single ones hide the trend
 
 
@@ -23,7 +24,7 @@ def loss_figure(data: SweepData, analysis: Analysis) -> Figure | None:
     for axis, point in zip(axes, data.plan.points, strict=True):
         for arm in data.plan.treatments:
             band(axis, _loss, data.at(point, arm), "step", colour(data, arm), arm)
-        axis.set_title(data.told(point), fontsize=10)
+        axis.set_title(panel_title(data, point), fontsize=10)
         axis.set_xlabel("update")
         axis.set_yscale("log")
         axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -62,7 +63,8 @@ def grid_figure(data: SweepData, analysis: Analysis) -> Figure | None:
                 values[place] = found.value
                 bounds = "" if math.isnan(found.low) else f"\n[{found.low:+.3f}, {found.high:+.3f}]"
                 told = "" if math.isnan(found.value) else f"{found.value:+.3f}{bounds}"
-                axis.text(place[1], place[0], told, ha="center", va="center", fontsize=8)
+                shade = "white" if abs(found.value) > _DARK * largest else "black"
+                axis.text(place[1], place[0], told, ha="center", va="center", fontsize=8, color=shade)
         axis.imshow(values, cmap="PuOr", vmin=-largest, vmax=largest, aspect="auto")
         axis.set_xticks(range(len(columns)), columns)
         axis.set_yticks(range(len(rows)), rows)
