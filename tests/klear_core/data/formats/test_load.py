@@ -1,5 +1,6 @@
 """Every format is recognised by its columns and read the same from every kind of file."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ from klear_core.errors import DataError
 from klear_core.records import Problem
 from tests.klear_core.data.formats.samples import CASES, CONTAINERS, hmmt, lines, refused, write_jsonl
 
-_BENCHMARKS = Path("/work/shared/data")
+# Beside the repository, or where the variable says: they never enter it.
+_BENCHMARKS = Path(os.environ.get("KLEAR_QUESTIONS", Path(__file__).resolve().parents[5] / "shared" / "data"))
 
 
 @pytest.mark.parametrize("container", CONTAINERS)
