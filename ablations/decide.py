@@ -155,7 +155,11 @@ def _refuse_other_data(folder: Path, config: RunConfig) -> None:
     """ConflictError when a file has changed behind the name that settings hold."""
     if not (folder / schema.MANIFEST_FILE).is_file() or not reads_files(config):
         return
-    if store.read_manifest(folder).data_hash != data_hash(config):
+    try:
+        manifest = store.read_manifest(folder)
+    except RunStoreError:
+        return  # a damaged one says nothing about data; a run that goes on writes it anew
+    if manifest.data_hash != data_hash(config):
         raise ConflictError(
             f"{folder} holds a run of other data: a file of problems, of demonstrations or of sft.checkpoint has "
             f"changed since. Set sweep.name or reuse=new_folder"
