@@ -68,14 +68,14 @@ def sft_waits(value: str) -> None:
 
 
 def _at_third_sft_update(act: Callable[[], None]) -> None:
-    original, seen = SFTTrainer._loss, iter(range(1, 10**9))
+    original, seen = SFTTrainer.score, iter(range(1, 10**9))
 
-    def loss(self: SFTTrainer, chosen: Any) -> Tensor:
+    def score(self: SFTTrainer, chosen: Any) -> tuple[Tensor, int]:
         if next(seen) == 3:
             act()
         return original(self, chosen)
 
-    SFTTrainer._loss = loss  # type: ignore[method-assign]
+    SFTTrainer.score = score  # type: ignore[method-assign]
 
 
 def full_at_report(value: Any) -> None:
