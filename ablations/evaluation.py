@@ -46,13 +46,8 @@ def evaluate_step(evaluator: Evaluator, config: RunConfig, step: int) -> tuple[l
     """What is evaluated after a step, and the seconds it took: validation now and then, the test at the end."""
     started = time.perf_counter()
     rows: list[dict[str, Any]] = []
-    if is_evaluated(config, step):
+    if step % config.eval.validation_every == 0 or step == config.final_step:
         rows += evaluator.run("validation", ["t1.0"], step=step)
     if step == config.final_step:
         rows += evaluator.run("test", ["t1.0", "t0.6_p0.95", "greedy"], step=step)
     return rows, time.perf_counter() - started
-
-
-def is_evaluated(config: RunConfig, step: int) -> bool:
-    """Whether any question is asked after a step."""
-    return step % config.eval.validation_every == 0 or step == config.final_step

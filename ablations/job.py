@@ -11,6 +11,11 @@ SFT_ARM = "sft"
 STAGES = ("sft", "rl", "supervised")
 
 
+def stage_of(config: RunConfig) -> str:
+    """Stage of a run of its own; a start that runs share is always ``sft``."""
+    return "supervised" if config.stage == "sft" else "rl"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """One child process: which stage, where it writes, and where its SFT checkpoint lies."""

@@ -18,7 +18,7 @@ from ablations.board import Board, make_board
 from ablations.decide import Action, ConflictError, Decision, Start, decide, starts
 from ablations.estimate import check_disk
 from ablations.grading import check_grading
-from ablations.job import Job
+from ablations.job import Job, stage_of
 from ablations.ledger import Ledger
 from ablations.plan import CheckedPlan, make_plan
 from ablations.pool import Limits, Pool, Tried
@@ -155,9 +155,8 @@ def lay_out(prepared: Prepared, *, wandb_mode: str) -> list[Job]:
     for decision in prepared.decisions:
         if decision.action in (Action.NEW, Action.CONTINUE):
             key, folder, config = decision.run.sft, decision.folder, decision.config
-            stage = "supervised" if config.stage == "sft" else "rl"
             start = _start_of(decision, checked.runs_dir)
-            jobs.append(Job(stage=stage, config=config, folder=folder, checkpoint=start, sft=key, **common))
+            jobs.append(Job(stage=stage_of(config), config=config, folder=folder, checkpoint=start, sft=key, **common))
     reused = [start.folder for start in prepared.starts if start.action is Action.REUSE]
     reused += [decision.folder for decision in prepared.decisions if decision.action is Action.REUSE]
     for folder in reused:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from ablations.attempt import Attempt, run_attempt
-from ablations.evaluation import Evaluator, evaluate_step, is_evaluated
+from ablations.evaluation import Evaluator, evaluate_step
 from ablations.filtering import filter_rows, usable_problems
 from ablations.grading import open_grader
 from ablations.job import Job, Progress
@@ -70,11 +70,10 @@ def _run_supervised(attempt: Attempt, report: Report) -> None:
 
         def after_step(row: Mapping[str, float]) -> Rows:
             step = int(row["step"])
-            if not is_evaluated(config, step):
-                return []
             evaluated, eval_s = evaluate_step(evaluator, config, step)
-            _append(attempt, schema.EVAL_LOG, evaluated)
-            attempt.records(schema.TIMINGS_FILE).append(clock.row(step, eval_s))
+            if evaluated:
+                _append(attempt, schema.EVAL_LOG, evaluated)
+                attempt.records(schema.TIMINGS_FILE).append(clock.row(step, eval_s))
             return evaluated
 
         _imitate(attempt, report, model, tokenizer, clock, after_step)

@@ -10,11 +10,11 @@ import pandas as pd
 
 from reports.analysis import Analysis
 from reports.load import RunData, SweepData
-from reports.markdown import DASH, Table, escape, interval, number
+from reports.markdown import DASH, Table, interval, number
 from reports.scores import Ask, score
 from reports.stats import compare, mean_interval
 from reports.tables import arm_name, file_name
-from reports.training_tables import percent
+from reports.training_tables import mean, percent
 
 _LEVELS = ("easy", "hard")
 
@@ -30,7 +30,7 @@ def mix_table(data: SweepData, point: str) -> Table:
         first = mixes[0]
         rows.append(
             [
-                escape(treatment),
+                treatment,
                 _whole(facts["examples"]),
                 _whole(facts["prompts"]),
                 _shares(first["source"]),
@@ -94,7 +94,7 @@ def difficulty_table(data: SweepData, analysis: Analysis, point: str) -> Table:
         return Table(name=file_name("difficulty", point), header=header, rows=rows, raw=pd.DataFrame(raw))
     asked = {level: _by_level(data, analysis.ask, point, split_at, level) for level in _LEVELS}
     for treatment in data.plan.treatments:
-        cells = [escape(treatment)]
+        cells = [treatment]
         for level in _LEVELS:
             ours, theirs = asked[level].get(treatment, {}), asked[level].get(baseline or "", {})
             paired = [ours[seed] - theirs[seed] for seed in sorted(ours.keys() & theirs.keys())]
@@ -151,13 +151,13 @@ def supervised_table(data: SweepData, point: str) -> Table:
         if not runs:
             continue
         frames = [run.steps for run in runs]
-        last = _mean([float(steps["loss"].tail(10).mean()) for steps in frames])
-        tokens = _mean([float(steps["response_tokens"].sum()) for steps in frames])
-        share = _mean([float(steps["response_tokens"].sum() / steps["positions"].sum()) for steps in frames])
-        norm = _mean([float(steps["grad_norm"].mean()) for steps in frames])
+        last = mean([float(steps["loss"].tail(10).mean()) for steps in frames])
+        tokens = mean([float(steps["response_tokens"].sum()) for steps in frames])
+        share = mean([float(steps["response_tokens"].sum() / steps["positions"].sum()) for steps in frames])
+        norm = mean([float(steps["grad_norm"].mean()) for steps in frames])
         facts = {"loss": last, "response_tokens": tokens, "learned_share": share, "grad_norm": norm}
         cells = [number(last), number(tokens, ",.0f"), percent(share), number(norm, ".2f"), str(len(runs))]
-        rows.append([escape(treatment), *cells])
+        rows.append([treatment, *cells])
         raw.append({"point": point, "treatment": treatment, "runs": len(runs)} | facts)
     header = ["arm", "loss (nats a token)", "response tokens learned", "share of positions", "gradient norm", "runs"]
     notes = [
@@ -177,12 +177,12 @@ def supervised_cost_table(data: SweepData, point: str) -> Table:
             continue
         # Of a run that was interrupted, seconds since the last evaluation before are not known.
         whole = [run for run in runs if run.status is not None and run.status.attempt == 1]
-        seconds = {name: _mean([float(run.timings[name].sum()) for run in whole]) for name in ("update_s", "eval_s")}
-        walls = _mean([run.wall_s for run in whole if not math.isnan(run.wall_s)])
-        rate = _mean([float(run.timings["trained_tokens_per_s"].mean()) for run in runs])
+        seconds = {name: mean([float(run.timings[name].sum()) for run in whole]) for name in ("update_s", "eval_s")}
+        walls = mean([run.wall_s for run in whole if not math.isnan(run.wall_s)])
+        rate = mean([float(run.timings["trained_tokens_per_s"].mean()) for run in runs])
         memory = max(float(run.timings["peak_rss_mb"].max()) for run in runs)
         spent = [number(value, ".1f") for value in (walls, *seconds.values())]
-        rows.append([escape(treatment), *spent, number(rate, ",.0f"), number(memory, ",.0f"), str(len(runs))])
+        rows.append([treatment, *spent, number(rate, ",.0f"), number(memory, ",.0f"), str(len(runs))])
         raw.append(
             {"point": point, "treatment": treatment, "wall_s": walls, **seconds}
             | {"tokens_per_s": rate, "memory_mb": memory, "runs": len(runs)}
@@ -236,7 +236,3 @@ def overview_table(data: SweepData, analysis: Analysis) -> Table:
         "verdict",
     ]
     return Table(name="overview", header=header, rows=rows, raw=pd.DataFrame(raw))
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values) if values else math.nan

@@ -1,14 +1,17 @@
 """A paper's table beside the effects that were measured here."""
 
 import math
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pandas as pd
 
 from reports.analysis import Analysis
 from reports.load import SweepData
-from reports.markdown import DASH, Table, escape, interval
+from reports.markdown import DASH, Table, interval
 from reports.published import PublishedTable, published_table
 from reports.spec import Beside
+from reports.stats import Estimate
 
 _POINTS = 100  # a paper prints percent
 
@@ -20,23 +23,45 @@ def beside_table(data: SweepData, analysis: Analysis, beside: Beside) -> Table:
     """
     paper = published_table(beside.table)
     rows, raw = [], []
-    for column in paper.columns:
-        found = [(point, arm) for (point, arm), name in beside.columns.items() if name == column]
-        base = _baseline_column(beside, data, found, column)
-        if column == base or base is None:
-            continue
-        measured, told = _measured(analysis, found)
-        effects = {name: paper.effect(name, column, base) for name in paper.rows}
-        rows.append([f"{column} - {base}", told, *(interval(effect, "+.1f") for effect in effects.values())])
+    for each in _effects(data, analysis, beside, paper):
+        rows.append([each.name, each.told, *(interval(effect, "+.1f") for effect in each.published.values())])
+        parts = [(name, part) for name in each.published for part in ("value", "low", "high")]
         raw.append(
-            {"column": column, "baseline": base, "measured": measured}
-            | {f"{name}_{part}": getattr(e, part) for name, e in effects.items() for part in ("value", "low", "high")}
+            {"column": each.column, "baseline": each.baseline, "measured": each.measured}
+            | {f"{name}_{part}": getattr(each.published[name], part) for name, part in parts}
         )
     header = ["effect, in points", "measured here", *(f"published, {name}" for name in paper.rows)]
     return Table(name=f"published-{paper.name}", header=header, rows=rows, raw=pd.DataFrame(raw), notes=_notes(paper))
 
 
-def _baseline_column(beside: Beside, data: SweepData, found: list[tuple[str, str]], column: str) -> str | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Effect:
+    """A column of the paper against its baseline, in points."""
+
+    column: str
+    baseline: str
+    measured: float  # NaN where it was not run
+    told: str  # the measured one with its interval and verdict
+    published: dict[str, Estimate]  # benchmark -> effect
+
+    @property
+    def name(self) -> str:
+        return f"{self.column} - {self.baseline}"
+
+
+def _effects(data: SweepData, analysis: Analysis, beside: Beside, paper: PublishedTable) -> Iterator[_Effect]:
+    """Every column that has a baseline other than itself, in the paper's order."""
+    for column in paper.columns:
+        found = [(point, arm) for (point, arm), name in beside.columns.items() if name == column]
+        base = _baseline_column(beside, data, found)
+        if base is None or column == base:
+            continue
+        measured, told = _measured(analysis, found)
+        published = {name: paper.effect(name, column, base) for name in paper.rows}
+        yield _Effect(column=column, baseline=base, measured=measured, told=told, published=published)
+
+
+def _baseline_column(beside: Beside, data: SweepData, found: list[tuple[str, str]]) -> str | None:
     """The paper's column that a column is held against: that of the baseline at the same operating point."""
     for point, _ in found:
         return beside.columns.get((point, data.plan.baseline or ""))
@@ -70,7 +95,7 @@ def _notes(paper: PublishedTable) -> list[str]:
     ]
     if paper.off_grid:
         listed = "; ".join(f"{cell} (nearest {value:.2f})" for cell, value in paper.off_grid.items())
-        notes.append(f"Printed cells that their count of questions cannot give: {escape(listed)}.")
+        notes.append(f"Printed cells that their count of questions cannot give: {listed}.")
     return notes
 
 
@@ -78,17 +103,14 @@ def claim_sentence(data: SweepData, analysis: Analysis, beside: Beside) -> str:
     """The measured effect with its verdict, and the signs of the published ones, column by column."""
     paper = published_table(beside.table)
     told = []
-    for column in paper.columns:
-        found = [(point, arm) for (point, arm), name in beside.columns.items() if name == column]
-        base = _baseline_column(beside, data, found, column)
-        measured, text = _measured(analysis, found)
-        if base is None or column == base or math.isnan(measured):
+    for each in _effects(data, analysis, beside, paper):
+        if math.isnan(each.measured):
             continue
-        effects = [paper.effect(name, column, base) for name in paper.rows]
+        effects = each.published.values()
         beyond = sum(effect.low > 0 or effect.high < 0 for effect in effects)
         lower, higher = sum(effect.value < 0 for effect in effects), sum(effect.value > 0 for effect in effects)
         printed = f"published {lower} lower, {higher} higher, {beyond} of them beyond the chance of their questions"
-        told.append(f"{column} - {base}: {text} here; {printed}")
+        told.append(f"{each.name}: {each.told} here; {printed}")
     if not told:
         return ""
     return f"Beside {paper.name.replace('_', ' ')} of arXiv {paper.paper} ({paper.claim}): {'. '.join(told)}."

@@ -98,7 +98,7 @@ def speed_table(data: SweepData, analysis: Analysis, point: str) -> Table:
             continue
         area = mean_interval([float(run.steps["correct_fraction"].mean()) for run in runs])
         reached = [row for run in runs if (row := _first_above(run.steps, threshold)) is not None]
-        means = {name: _mean([float(row[name]) for row in reached]) for name in ("step", "updates", "tokens")}
+        means = {name: mean([float(row[name]) for row in reached]) for name in ("step", "updates", "tokens")}
         cells = [number(means["step"], ".1f"), number(means["updates"], ",.0f"), number(means["tokens"], ",.0f")]
         rows.append([treatment, interval(area), f"{len(reached)} of {len(runs)}", *cells])
         raw.append(
@@ -132,16 +132,16 @@ def cost_table(data: SweepData, point: str) -> Table:
         if not runs:
             continue
         phases = ("rollout_s", "score_s", "update_s", "eval_s")
-        seconds = {name: _mean([float(run.timings[name].sum()) for run in runs]) for name in phases}
+        seconds = {name: mean([float(run.timings[name].sum()) for run in runs]) for name in phases}
         walls = [run.wall_s for run in runs if not math.isnan(run.wall_s)]
-        tokens = _mean([float(run.steps["tokens"].iloc[-1]) for run in runs])
-        samples = _mean([float(run.steps["samples"].iloc[-1]) for run in runs])
+        tokens = mean([float(run.steps["tokens"].iloc[-1]) for run in runs])
+        samples = mean([float(run.steps["samples"].iloc[-1]) for run in runs])
         rate = tokens / seconds["rollout_s"] if seconds["rollout_s"] > 0 else math.nan
         memory = max(float(run.timings["peak_rss_mb"].max()) for run in runs)
-        cells = [treatment, number(_mean(walls), ".1f"), *[number(value, ".1f") for value in seconds.values()]]
+        cells = [treatment, number(mean(walls), ".1f"), *[number(value, ".1f") for value in seconds.values()]]
         rows.append([*cells, *[number(value, ",.0f") for value in (samples, tokens, rate, memory)], str(len(runs))])
         totals = {"samples": samples, "tokens": tokens, "tokens_per_s": rate, "memory_mb": memory, "runs": len(runs)}
-        raw.append({"point": point, "treatment": treatment, "wall_s": _mean(walls), **seconds, **totals})
+        raw.append({"point": point, "treatment": treatment, "wall_s": mean(walls), **seconds, **totals})
     costs = ["run (s)", "rollout (s)", "scoring (s)", "updates (s)", "evaluation (s)", "samples", "tokens", "tokens/s"]
     header = ["arm", *costs, "memory (MiB)", "runs"]
     notes = [
@@ -164,5 +164,6 @@ def percent(value: float) -> str:
     return number(value * 100, ".2f") + (" %" if not math.isnan(value) else "")
 
 
-def _mean(values: Sequence[float]) -> float:
+def mean(values: Sequence[float]) -> float:
+    """Mean, NaN of nothing."""
     return sum(values) / len(values) if values else math.nan

@@ -10,7 +10,7 @@ from typing import Any
 
 from ablations.commands.catalog import read_yaml
 from ablations.commands.inspect_runs import run_folders, run_name
-from ablations.job import SFT_ARM
+from ablations.job import SFT_ARM, stage_of
 from ablations.mirror import accuracies, is_shown, open_mirror, step_values
 from klear_core.config import RunConfig
 from klear_core.errors import ConfigError, HarnessError, RunStoreError
@@ -110,7 +110,7 @@ def _rebuild_run(folder: Path, mode: str) -> tuple[str, str]:
     before = _offline(folder)
     sink = open_mirror(
         config,
-        stage=_stage(config, is_start),
+        stage="sft" if is_start else stage_of(config),
         arm=SFT_ARM if is_start else config.arm,
         run_id=status.run_id,
         folder=folder,
@@ -141,7 +141,7 @@ def _replay(
     is_done: bool,
 ) -> None:
     """Give a mirror what the run gave it, in the same order under the same step numbers."""
-    stage, total = _stage(config, is_start), config.sft.steps if is_start else config.final_step
+    stage, total = ("sft", config.sft.steps) if is_start else (stage_of(config), config.final_step)
     by_step: dict[int, list[Mapping[str, Any]]] = {}
     for row in evaluated:
         by_step.setdefault(row["step"], []).append(row)
@@ -154,11 +154,6 @@ def _replay(
         if config.wandb.log_text and not is_start:
             sink.log_texts(list(texts), step=total)
         sink.summarize(accuracies(evaluated))
-
-
-def _stage(config: RunConfig, is_start: bool) -> str:
-    """Of a run, as its job had it."""
-    return "sft" if is_start else "supervised" if config.stage == "sft" else "rl"
 
 
 def _set_aside(folder: Path, replaced: Sequence[Path]) -> None:
