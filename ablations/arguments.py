@@ -12,12 +12,15 @@ import yaml
 from klear_core.errors import ConfigError
 
 SWEEPS = Path(__file__).resolve().parent.parent / "sweeps"
-_GROUPS = ("objective", "advantage", "model", "task", "reward", "code_filter", "sft_mix", "scale", "sweep")
+_GROUPS = (
+    *("objective", "advantage", "model", "task", "reward", "code_filter", "sft_mix", "control", "scale", "sweep"),
+)
 _MAX_CHARACTERS = 4000
 # Read by sweep files only, where they fill the list of the other key.
 _LISTS = {
     **dict.fromkeys(("scale.seeds", "scale.code_seeds", "scale.data_seeds", "scale.grid_seeds"), "seed"),
     "scale.updates_per_rollout": "rl.updates_per_rollout",
+    "scale.learning_rates": "rl.learning_rate",
     "scale.supervised_steps": "sft.steps",
 }
 # What a given checkpoint leaves without effect.

@@ -27,7 +27,7 @@ _MAX_ID = 128  # of W&B
 _SHOWN = 40
 _TASK, _CAP = "task.name", "rl.max_response_tokens"
 # What has no effect on supervised training.
-_OF_RL = ("objective", "advantage", "loss", "rl", "code_filter")
+_OF_RL = ("objective", "advantage", "loss", "rl", "code_filter", "control")
 
 # What a sweep has once, not once a run.
 _ONE_FOR_ALL = (

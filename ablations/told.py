@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from klear_core.config import ObjectiveConfig, RunConfig, SFTMixConfig
+from klear_core.control_config import ControlConfig
 from klear_core.reward_config import CodeFilterConfig, RewardConfig
 from klear_core.settings import look_up, to_plain
 
@@ -20,7 +21,7 @@ def treatment_told(config: RunConfig) -> str:
             return f"{part.note} ({_scores_told(to_plain(part.scores))})"
         case CodeFilterConfig():
             return _filter_told(part)
-        case SFTMixConfig():
+        case SFTMixConfig() | ControlConfig():
             return part.note
     return f"{config.sweep.compare} = {show(look_up(config, config.sweep.compare))}"
 

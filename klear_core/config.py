@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from klear_core.control_config import ControlConfig
 from klear_core.limits import check_limits
 from klear_core.reward_config import CodeFilterConfig, RewardConfig, SandboxConfig
 from klear_core.settings import look_up
@@ -181,7 +182,7 @@ class LaunchConfig:
 @dataclass(frozen=True, kw_only=True)
 class ScaleConfig:
     """Size of a sweep. Of the Hydra sweep lists that sweep files refer to, ``code_seeds`` is for sweeps that run
-    programs, ``data_seeds`` and ``grid_seeds`` for those without RL.
+    programs, ``data_seeds`` for those without RL, ``grid_seeds`` for those with many operating points.
     """
 
     name: str
@@ -191,6 +192,7 @@ class ScaleConfig:
     grid_seeds: str
     supervised_steps: int
     updates_per_rollout: str
+    learning_rates: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,6 +220,7 @@ class RunConfig:
     sft_mix: SFTMixConfig
     sft: SFTConfig
     rl: RLConfig
+    control: ControlConfig
     eval: EvalConfig
     wandb: WandbConfig
     launch: LaunchConfig
@@ -275,7 +278,7 @@ class RunConfig:
 # The parts that change a result; the others say where and how to run.
 RESULT_PARTS = (
     *("stage", "objective", "advantage", "loss", "model", "task", "reward", "code_filter", "sandbox"),
-    *("sft_mix", "sft", "rl", "eval"),
+    *("sft_mix", "sft", "rl", "control", "eval"),
 )
 
 

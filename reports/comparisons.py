@@ -73,6 +73,52 @@ SPECS = {
         ),
         same_problems=False,
     ),
+    "controls": ComparisonSpec(
+        question=(
+            "Does the harness call equal things equal and different things different? Seven arms differ from `none` in "
+            "the random numbers of their rollouts alone; a random reward leaves nothing to learn; ten times the "
+            "learning rate must show."
+        ),
+        scope=(
+            "A test of the harness, not of a method: the settings are those of `+sweep=clipping` with clip_higher at 4 "
+            "updates a rollout.",
+            "The arms called stream_1 to stream_7 are exchangeable with `none`: any verdict on them is a false alarm.",
+        ),
+        mechanism=_ONE_OBJECTIVE,
+        about_clipping=False,
+    ),
+    "stability": ComparisonSpec(
+        question=(
+            "Which learning rate and how many updates a rollout does each clipping objective bear, and which objective "
+            "is best at its own best settings?"
+        ),
+        scope=(
+            "Mechanism check, not a reproduction: a model of about 100 thousand parameters on arithmetic chains.",
+            "The best settings of an arm are those with the highest mean accuracy on the validation questions at the "
+            "last step; only then its test questions are read.",
+        ),
+        mechanism=(
+            "GPPO without a dual clip and CISPO with the same bounds differ in exactly two corners: A > 0 below the "
+            "band, and A < 0 above it. PPO-clip and clip-higher drop what GPPO keeps in the other two."
+        ),
+        about_clipping=True,
+        grid=(("learning rate", "rl.learning_rate"), ("updates a rollout", "rl.updates_per_rollout")),
+    ),
+    "gppo_cures": ComparisonSpec(
+        question=(
+            "GPPO as published collapses far off-policy on this testbed. What cures that: a smaller gradient below the "
+            "band (beta_low), or none far above it where A < 0 (dual clip)?"
+        ),
+        scope=(
+            "Mechanism check, not a reproduction: a model of about 100 thousand parameters on arithmetic chains.",
+            "One operating point, the one of `+sweep=stability` where GPPO as published collapses most often.",
+        ),
+        mechanism=(
+            "beta_low scales the gradient of tokens with A < 0 below the band, which GPPO keeps pushing down; a dual "
+            "clip stops those with A < 0 far above it, whose weight r is otherwise not bounded."
+        ),
+        about_clipping=True,
+    ),
 }
 
 SPECS |= SFT_SPECS

@@ -22,6 +22,7 @@ from klear_core.rewards.grader import Grader
 from klear_core.rollout.engine import Engine
 from klear_core.trainer.checkpoint import TrainState, model_tensors, restore_model
 from klear_core.trainer.collate import collate, tokenize_prompts
+from klear_core.trainer.control import sampling_stream, toss_coins
 from klear_core.trainer.credit import Credit, assign_credit
 from klear_core.trainer.gradient_noise import GradientNoise, gradient_noise
 from klear_core.trainer.metrics import (
@@ -82,7 +83,7 @@ class RLTrainer:
         rl = config.rl
         self._optimizer = Optimizer(
             model.parameters(),
-            learning_rate=rl.learning_rate,
+            learning_rate=rl.learning_rate * config.control.learning_rate_factor,
             betas=(rl.adam_beta1, rl.adam_beta2),
             weight_decay=rl.weight_decay,
             max_grad_norm=rl.max_grad_norm,
@@ -133,7 +134,7 @@ class RLTrainer:
             clock.lap("rollout_s")
             self._after_rollout()
             clock.lap("checkpoint_s")
-            rewards = self._grade(groups)
+            rewards = self._grade(groups, step)
             credit = self._credit(rewards)
             clock.lap("reward_s")
             batch = collate(groups, credit.advantages_PG, credit.counted_PG, pad_id=self._tokenizer.pad_token_id)
@@ -172,18 +173,21 @@ class RLTrainer:
             max_tokens=rl.max_response_tokens,
             num_samples=rl.completions_per_problem,
         )
-        key = RandomKey(seed=self._config.seed, stream="train", step=step)
+        key = RandomKey(seed=self._config.seed, stream=sampling_stream(self._config.control), step=step)
         answers = self._engine.generate(prompts, sampling, key)
         return [
             RolloutGroup(problem=problem, prompt=prompt, completions=completions, policy_step=step - 1)
             for problem, prompt, completions in zip(problems, prompts, answers, strict=True)
         ]
 
-    def _grade(self, groups: Sequence[RolloutGroup]) -> list[list[Reward]]:
+    def _grade(self, groups: Sequence[RolloutGroup], step: int) -> list[list[Reward]]:
         """All completions of the step at once, so that programs run side by side."""
         problems = [group.problem for group in groups for _ in group.completions]
         rewards = iter(self._grader.grade(problems, [c for group in groups for c in group.completions]))
-        return [list(islice(rewards, len(group.completions))) for group in groups]
+        graded = [list(islice(rewards, len(group.completions))) for group in groups]
+        if self._config.control.random_reward:
+            return toss_coins(graded, [group.problem.problem_id for group in groups], self._config.seed, step)
+        return graded
 
     def _credit(self, rewards: Sequence[Sequence[Reward]]) -> Credit:
         config = self._config

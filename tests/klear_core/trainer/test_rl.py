@@ -220,3 +220,29 @@ def test_problems_that_are_not_usable_are_never_met(trainer_for, chains):
     allowed = {chains[k].problem_id for k in range(0, len(chains), 2)}
     _, results = weights_after(trainer, steps=3)
     assert {group.problem.problem_id for result in results for group in result.rollout.groups} <= allowed
+
+
+def test_another_sampling_stream_answers_the_same_problems_otherwise(trainer_for):
+    _, (first,) = weights_after(trainer_for())
+    _, (other,) = weights_after(trainer_for("control=stream_1"))
+    for ours, theirs in zip(first.rollout.groups, other.rollout.groups, strict=True):
+        assert ours.problem == theirs.problem
+    texts = [[c.token_ids for group in result.rollout.groups for c in group.completions] for result in (first, other)]
+    assert texts[0] != texts[1]
+
+
+def test_a_random_reward_trains_on_coins_and_still_counts_right_answers(trainer_for):
+    _, (first,) = weights_after(trainer_for())
+    _, (tossed,) = weights_after(trainer_for("control=random_reward"))
+    values = [reward.value for group in tossed.rollout.rewards for reward in group]
+    verdicts = [[r.verdict for group in result.rollout.rewards for r in group] for result in (first, tossed)]
+    assert verdicts[0] == verdicts[1]
+    assert values != [reward.value for group in first.rollout.rewards for reward in group]
+    assert tossed.metrics["correct_fraction"] == first.metrics["correct_fraction"]
+    assert tossed.metrics["reward_mean"] == pytest.approx(sum(values) / len(values))
+
+
+def test_the_learning_rate_of_a_control_is_the_product(trainer_for):
+    _, (first,) = weights_after(trainer_for())
+    _, (faster,) = weights_after(trainer_for("control=lr_x10"))
+    assert faster.metrics["learning_rate"] == pytest.approx(10 * first.metrics["learning_rate"])
