@@ -1,67 +1,26 @@
-"""``python -m reports <sweep>``: rebuild the report of a sweep from its stored rows."""
+"""``python -m reports <sweep>`` rebuilds a sweep's report; other words ask for what is not about one sweep."""
 
-import argparse
+import importlib
 import sys
-from pathlib import Path
-from typing import NoReturn
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table as RichTable
+from klear_core.errors import HarnessError
 
-from klear_core.errors import ConfigError, HarnessError
-from klear_core.runs.schema import REPORT_DIR
-from reports import sentences
-from reports.analysis import Analysis, analyse
-from reports.load import SweepData, load_sweep
-from reports.markdown import plain
-from reports.report import write_report
-from reports.tables import result_table
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{message}; see python -m reports --help")
+# Word -> module of ``reports.commands``; any other first word is the name of a sweep.
+COMMANDS: dict[str, str] = {}
 
 
 def main() -> None:
-    """Write the report and show the results; exit code 2, one line, when there is nothing to report."""
-    parser = _Parser(prog="python -m reports", description=__doc__)
-    parser.add_argument("sweep", help="name of a sweep, for example clipping")
-    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of the sweeps (default: runs)")
-    parser.add_argument("--out", type=Path, help="folder of the report (default: RUNS/SWEEP/report)")
+    """Do what the first word asks; exit code 2, one line, when it cannot be done."""
+    arguments = sys.argv[1:]
+    name = COMMANDS.get(arguments[0], "") if arguments else ""
     try:
-        arguments = parser.parse_args()
-        data = load_sweep(arguments.runs, arguments.sweep)
-        analysis = analyse(data)
-        path = write_report(data, arguments.out or data.folder / REPORT_DIR, analysis)
+        module = importlib.import_module(f"reports.commands.{name or 'sweep'}")
+        code = module.main(arguments[1:] if name else arguments)
     except HarnessError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(2)
-    _show(data, analysis)
-    print(f"report: {path}")
-
-
-def _show(data: SweepData, analysis: Analysis) -> None:
-    """The result tables on the terminal, each with the reasons for its dashes, and the answer in words."""
-    console = Console(width=None if sys.stdout.isatty() else 120)
-    for point in data.plan.points:
-        table = result_table(data, analysis, point)
-        shown = RichTable(title=_cell(data.told(point)), title_justify="left")
-        for name in table.header:
-            shown.add_column(_cell(name))
-        for row in table.rows:
-            shown.add_row(*[_cell(cell) for cell in row])
-        console.print(shown)
-        for note in table.notes:
-            console.print(_cell(note))
-    for sentence in sentences.answers(data, analysis):
-        console.print(_cell(sentence))
-
-
-def _cell(text: str) -> str:
-    """Text without emphasis, control characters or console markup."""
-    return escape(plain(text.replace("**", "")))
+        code = 2
+    if code:
+        sys.exit(code)
 
 
 if __name__ == "__main__":
