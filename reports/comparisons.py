@@ -73,6 +73,19 @@ SPECS = {
         ),
         same_problems=False,
     ),
+    "zero_advantage": ComparisonSpec(
+        question=(
+            "Groups whose completions all earn the same have no advantage and no gradient. Does it matter whether the "
+            "mean of the loss still counts them (Figure 5 of arXiv 2508.07629)?"
+        ),
+        scope=(
+            "Mechanism check, not a reproduction: a model of about 100 thousand parameters on arithmetic chains.",
+            "The arms differ in the length of their steps and in nothing else: `kept` divides by the groups that have "
+            "an advantage, `all` by every group. Gradients are cut at a norm of 1, which hides a part of that.",
+        ),
+        mechanism=_ONE_OBJECTIVE,
+        about_clipping=False,
+    ),
     "controls": ComparisonSpec(
         question=(
             "Does the harness call equal things equal and different things different? Seven arms differ from `none` in "
