@@ -99,6 +99,7 @@ SPECS = {
         ),
         mechanism=_ONE_OBJECTIVE,
         about_clipping=False,
+        about_controls=True,
     ),
     "stability": ComparisonSpec(
         question=(
@@ -116,6 +117,7 @@ SPECS = {
         ),
         about_clipping=True,
         grid=(("learning rate", "rl.learning_rate"), ("updates a rollout", "rl.updates_per_rollout")),
+        choose_point=True,
     ),
     "gppo_cures": ComparisonSpec(
         question=(
@@ -131,6 +133,7 @@ SPECS = {
             "clip stops those with A < 0 far above it, whose weight r is otherwise not bounded."
         ),
         about_clipping=True,
+        factors=(("beta_low", "objective.params.beta_low"), ("dual clip", "objective.params.dual_clip")),
     ),
 }
 

@@ -14,7 +14,9 @@ from matplotlib.ticker import EngFormatter
 from klear_core.runs.schema import CORNERS, REFERENCE_BAND
 from reports.analysis import Analysis
 from reports.comparisons import spec_for
+from reports.factors import factor_figure
 from reports.load import RunData, SweepData
+from reports.operating_points import heat_figure
 from reports.panels import Series, band, colour, curve_grid, legend, panel_title, panels, wrapped_panels
 from reports.sft_figures import grid_figure, loss_figure
 from reports.training_tables import step_means
@@ -42,6 +44,8 @@ def write_figures(data: SweepData, analysis: Analysis, folder: Path) -> list[str
     }
     with_rl: dict[str, Callable[[SweepData, Analysis], Figure | None]] = {
         "results.png": results_figure,
+        "heatmap.png": heat_figure,
+        "factors.png": factor_figure,
         "curves.png": curves_figure,
         "signal.png": signal_figure,
         "cost_curves.png": cost_curves_figure,

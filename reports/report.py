@@ -10,6 +10,8 @@ from klear_core.runs.store import write_text
 from reports import sentences
 from reports.analysis import Analysis, analyse
 from reports.comparisons import spec_for
+from reports.controls import control_checks, control_sentence, control_table, linked_controls
+from reports.factors import factor_table
 from reports.figures import write_figures
 from reports.load import SweepData
 from reports.markdown import Table, escape, number
@@ -21,6 +23,7 @@ from reports.mix_tables import (
     supervised_cost_table,
     supervised_table,
 )
+from reports.operating_points import chosen_sentence, chosen_table
 from reports.provenance import fixed_table, provenance_table
 from reports.published_tables import beside_table, claim_sentence
 from reports.reward_tables import contrast_table, filter_table, noise_sentence, noise_table, reward_table
@@ -35,22 +38,30 @@ _CAPTIONS = {
     "cost_curves.png": "Validation accuracy and training reward against what they cost.",
     "corners.png": "Where tokens with an advantage left the reference band, and the share of the gradient from there.",
     "grid.png": "Difference to the baseline with its 95 % t interval, before Holm.",
+    "heatmap.png": "Mean score of each arm at each of its settings; framed: chosen on validation; lost: collapsed runs.",
+    "factors.png": "Mean score of each combination of the two settings, and its collapsed runs.",
     "loss.png": "Training loss, mean of 10 updates; mean over seeds, shaded their range.",
     "weights.png": "The gradient weight of each objective; shaded the reference band. Curves are shifted a hair apart.",
 }
 
 
-def write_report(data: SweepData, folder: Path, analysis: Analysis | None = None) -> Path:
+def write_report(
+    data: SweepData,
+    folder: Path,
+    analysis: Analysis | None = None,
+    *,
+    controls_link: str = "../../controls/report/report.md",
+) -> Path:
     """Write report.md, its figures and CSV tables into ``folder``; returns the path of report.md.
 
     Everything is made beside the folder first: a disk that fills up costs the new report, and no older one.
-    RunStoreError when it does.
+    RunStoreError when it does.  ``controls_link`` is where the report on the controls of the harness lies from there.
     """
     analysis = analyse(data) if analysis is None else analysis
     make_folder(folder)
     try:
         with TemporaryDirectory(dir=folder, prefix=".new") as beside:
-            _write_into(Path(beside), data, analysis)
+            _write_into(Path(beside), data, analysis, controls_link)
             for path in sorted(Path(beside).iterdir()):
                 path.replace(folder / path.name)
     except OSError as error:
@@ -58,9 +69,9 @@ def write_report(data: SweepData, folder: Path, analysis: Analysis | None = None
     return folder / "report.md"
 
 
-def _write_into(folder: Path, data: SweepData, analysis: Analysis) -> None:
+def _write_into(folder: Path, data: SweepData, analysis: Analysis, controls_link: str) -> None:
     figures = write_figures(data, analysis, folder)
-    writer = _Writer(data, analysis, folder, figures)
+    writer = _Writer(data, analysis, folder, figures, controls_link)
     text = "\n".join(
         part
         for part in (
@@ -79,7 +90,10 @@ def _write_into(folder: Path, data: SweepData, analysis: Analysis) -> None:
 class _Writer:
     """One method a section; every table that is shown is also written as CSV."""
 
-    def __init__(self, data: SweepData, analysis: Analysis, folder: Path, figures: list[str]) -> None:
+    def __init__(
+        self, data: SweepData, analysis: Analysis, folder: Path, figures: list[str], controls_link: str
+    ) -> None:
+        self._controls_link = controls_link
         self._data = data
         self._analysis = analysis
         self._folder = folder
@@ -89,8 +103,40 @@ class _Writer:
 
     def of_rl(self) -> list[str]:
         """The sections of a sweep of RL runs."""
-        parts = [self.decodings(), self.rewards(), self.filtered(), self.contrasts(), self.mechanism(), self.training()]
+        parts = [self.controls(), self.chosen(), self.factors()]
+        parts += [
+            self.decodings(),
+            self.rewards(),
+            self.filtered(),
+            self.contrasts(),
+            self.mechanism(),
+            self.training(),
+        ]
         return [part for part in parts if part]
+
+    def controls(self) -> str:
+        """What each control came to."""
+        if not self._spec.about_controls:
+            return ""
+        table = control_table(control_checks(self._data, self._analysis))
+        return "\n".join(["## Controls", "", self._table(table)]) + "\n"
+
+    def chosen(self) -> str:
+        """Every arm at its own best operating point."""
+        if not self._spec.choose_point:
+            return ""
+        lines = ["## Each arm at its own best settings", "", chosen_sentence(self._data, self._analysis), ""]
+        return (
+            "\n".join([*lines, self._figure("heatmap.png"), self._table(chosen_table(self._data, self._analysis))])
+            + "\n"
+        )
+
+    def factors(self) -> str:
+        """What each of the settings does that the arms combine."""
+        if not self._spec.factors:
+            return ""
+        parts = self._per_point(lambda data, point: factor_table(data, self._analysis, point))
+        return "\n".join(["## What each setting does", "", self._figure("factors.png"), *parts]) + "\n"
 
     def of_supervised(self) -> list[str]:
         """The sections of a sweep without RL."""
@@ -135,7 +181,14 @@ class _Writer:
         if self._spec.about_reward:
             told = [noise_sentence(self._data, point) for point in plan.points]
             lines += [f"- {sentence}" for sentence in told if sentence]
-        lines += ["", *[f"- {sentence}" for sentence in self._spec.scope], ""]
+        if self._spec.about_controls:
+            lines.insert(6, f"- {control_sentence(control_checks(self._data, self._analysis))}")
+        if self._spec.choose_point:
+            lines.append(f"- {chosen_sentence(self._data, self._analysis)}")
+        lines += ["", *[f"- {sentence}" for sentence in self._spec.scope]]
+        if linked := linked_controls(self._data, self._controls_link):
+            lines.append(f"- {linked}")
+        lines.append("")
         primary = plan.primary
         lines.append(
             f"Declared before the start: {primary.metric} on the {primary.split} questions under {primary.decoding}, "

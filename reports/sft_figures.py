@@ -2,17 +2,16 @@
 
 import math
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from reports.analysis import Analysis
+from reports.analysis import Analysis, Versus
 from reports.comparisons import spec_for
+from reports.heat import HeatCell, draw_heat
 from reports.load import RunData, SweepData
 from reports.panels import band, colour, legend, panel_title, wrapped_panels
 
-_DARK = 0.75  # of the largest difference: beyond it black letters are hard to read
 _SMOOTHED = 10  # updates whose losses are averaged, as single ones hide the trend
 
 
@@ -55,23 +54,17 @@ def grid_figure(data: SweepData, analysis: Analysis) -> Figure | None:
     known = [versus.comparison.difference.value for versus in analysis.versus]
     largest = max((abs(value) for value in known if not math.isnan(value)), default=1.0)
     for axis, arm in zip(panels, arms, strict=True):
-        values = np.full((len(rows), len(columns)), math.nan)
-        for versus in analysis.versus:
-            if versus.treatment == arm:
-                place = rows.index(cells[versus.point][0]), columns.index(cells[versus.point][1])
-                found = versus.comparison.difference
-                values[place] = found.value
-                bounds = "" if math.isnan(found.low) else f"\n[{found.low:+.3f}, {found.high:+.3f}]"
-                told = "" if math.isnan(found.value) else f"{found.value:+.3f}{bounds}"
-                shade = "white" if abs(found.value) > _DARK * largest else "black"
-                axis.text(place[1], place[0], told, ha="center", va="center", fontsize=8, color=shade)
-        axis.imshow(values, cmap="PuOr", vmin=-largest, vmax=largest, aspect="auto")
-        axis.set_xticks(range(len(columns)), columns)
-        axis.set_yticks(range(len(rows)), rows)
+        found = {cells[versus.point]: _heat_cell(versus) for versus in analysis.versus if versus.treatment == arm}
+        draw_heat(axis, found, rows, columns, low=-largest, high=largest, cmap="PuOr")
         axis.set(xlabel=axes_of[1][0], ylabel=axes_of[0][0], title=f"{arm} - {data.plan.baseline}")
-        axis.grid(False)
     figure.colorbar(panels[0].images[0], ax=list(panels), label=analysis.ask.metric)
     return figure
+
+
+def _heat_cell(versus: Versus) -> HeatCell:
+    found = versus.comparison.difference
+    bounds = "" if math.isnan(found.low) else f"\n[{found.low:+.3f}, {found.high:+.3f}]"
+    return HeatCell(value=found.value, told="" if math.isnan(found.value) else f"{found.value:+.3f}{bounds}")
 
 
 def grid_place(told: str, axes_of: tuple[tuple[str, str], tuple[str, str]]) -> tuple[str, str]:

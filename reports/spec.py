@@ -23,4 +23,7 @@ class ComparisonSpec:
     about_reward: bool = False  # the arms differ in what a completion earns or in which problems are met
     same_problems: bool = True  # whether all arms of a seed are to meet the same problems
     grid: tuple[tuple[str, str], tuple[str, str]] | None = None  # name and key of the two settings that points vary
+    choose_point: bool = False  # each arm's best point is chosen on validation, and the arms are compared there
+    factors: tuple[tuple[str, str], ...] = ()  # name and key of the settings whose combinations the arms are
+    about_controls: bool = False  # the arms are controls of the harness
     beside: tuple[Beside, ...] = ()  # what a paper prints about the same question
