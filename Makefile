@@ -9,7 +9,7 @@ export OMP_NUM_THREADS := 1
 export OMP_WAIT_POLICY := PASSIVE
 export GOMP_SPINCOUNT := 0
 
-.PHONY: env sweep test check lint types unit format clean
+.PHONY: env sweep paper test check lint types unit format clean
 
 env: $(STAMP)
 
@@ -25,6 +25,10 @@ $(STAMP): pyproject.toml constraints.txt
 
 sweep: env
 	$(BIN)/python -m ablations.run +sweep=clipping
+
+# Every sweep, then one document over all of them: two hours on two cores, less with what is done already.
+paper: env
+	$(BIN)/ablations paper
 
 test: env lint types
 	$(BIN)/python -m pytest

@@ -98,6 +98,24 @@ def run(context: typer.Context) -> None:
     run_module.main()
 
 
+@app.command(
+    epilog="Example: ablations paper scale=smoke, or: ablations paper dry_run=true",
+)
+def paper(
+    settings: Annotated[
+        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="of every sweep: scale=smoke")
+    ] = None,
+) -> None:
+    """Run every sweep that is not done yet, then write one document with all tables of the paper beside what was
+    measured.
+    """
+    from ablations.paper import run_paper
+    from ablations.pool import start_fork_server
+
+    start_fork_server()
+    raise typer.Exit(run_paper(settings or []))
+
+
 @app.command("list", epilog="Example: ablations list runs --runs runs")
 def list_(
     what: Annotated[Listing | None, typer.Argument(help="all four, short, when left out")] = None,

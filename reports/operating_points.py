@@ -158,7 +158,7 @@ def chosen_table(data: SweepData, analysis: Analysis) -> Table:
     ]
     notes = [
         "Chosen by the mean accuracy on the validation questions at the last step, one choice an arm for all seeds; "
-        "the test questions had no part in it. Each arm had the same number of settings to choose from. Paired by seed; "
+        "the test questions had no part in it. Each arm had as many settings to choose from. Paired by seed; "
         "Holm over the arms of this table. The t interval does not hold the chance in the choice itself."
     ]
     return Table(name="chosen", header=header, rows=rows, raw=pd.DataFrame(raw), notes=notes)

@@ -38,7 +38,7 @@ _CAPTIONS = {
     "cost_curves.png": "Validation accuracy and training reward against what they cost.",
     "corners.png": "Where tokens with an advantage left the reference band, and the share of the gradient from there.",
     "grid.png": "Difference to the baseline with its 95 % t interval, before Holm.",
-    "heatmap.png": "Mean score of each arm at each of its settings; framed: chosen on validation; lost: collapsed runs.",
+    "heatmap.png": "Mean score of each arm at its settings; framed: chosen on validation; lost: collapsed runs.",
     "factors.png": "Mean score of each combination of the two settings, and its collapsed runs.",
     "loss.png": "Training loss, mean of 10 updates; mean over seeds, shaded their range.",
     "weights.png": "The gradient weight of each objective; shaded the reference band. Curves are shifted a hair apart.",
