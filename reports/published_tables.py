@@ -10,6 +10,7 @@ from reports.analysis import Analysis
 from reports.load import SweepData
 from reports.markdown import DASH, Table, interval
 from reports.published import PublishedTable, published_table
+from reports.published.shown import marked, settings_told
 from reports.spec import Beside
 from reports.stats import Estimate
 
@@ -30,13 +31,13 @@ def beside_table(data: SweepData, analysis: Analysis, beside: Beside) -> Table:
             {"column": each.column, "baseline": each.baseline, "measured": each.measured}
             | {f"{name}_{part}": getattr(each.published[name], part) for name, part in parts}
         )
-    header = ["effect, in points", "measured here", *(f"published, {name}" for name in paper.rows)]
+    header = ["effect, in points", "measured here", *(f"published, {name}" for name in paper.benchmarks)]
     return Table(name=f"published-{paper.name}", header=header, rows=rows, raw=pd.DataFrame(raw), notes=_notes(paper))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Effect:
-    """A column of the paper against its baseline, in points."""
+    """An arm of the paper against its baseline, in points."""
 
     column: str
     baseline: str
@@ -50,14 +51,14 @@ class _Effect:
 
 
 def _effects(data: SweepData, analysis: Analysis, beside: Beside, paper: PublishedTable) -> Iterator[_Effect]:
-    """Every column that has a baseline other than itself, in the paper's order."""
-    for column in paper.columns:
+    """Every arm that has a baseline other than itself, in the paper's order."""
+    for column in paper.arms:
         found = [(point, arm) for (point, arm), name in beside.columns.items() if name == column]
         base = _baseline_column(beside, data, found)
         if base is None or column == base:
             continue
         measured, told = _measured(analysis, found)
-        published = {name: paper.effect(name, column, base) for name in paper.rows}
+        published = {name: paper.effect(name, column, base) for name in paper.benchmarks}
         yield _Effect(column=column, baseline=base, measured=measured, told=told, published=published)
 
 
@@ -84,24 +85,26 @@ def _measured(analysis: Analysis, found: list[tuple[str, str]]) -> tuple[float, 
 
 
 def _notes(paper: PublishedTable) -> list[str]:
-    counts = ", ".join(f"{name} {q} x {s}" for name, (q, s) in paper.questions.items())
+    counts = ", ".join(f"{name} {count}" for name, count in paper.counts.items()) or "not known"
     notes = [
-        f"Published: arXiv {paper.paper}, {paper.name.replace('_', ' ')}, {paper.caption}; its claim: {paper.claim}. "
+        f"Published: arXiv {paper.paper}, {paper.title}, {paper.caption}; its claim: {paper.claim}. "
         f"Questions x samples: {counts}. One training run a cell, so its interval holds the questions' chance alone: "
         "an upper bound (a question's samples may agree fully, and pairing by question, which is not published, would "
         "narrow it).",
         "Effects are compared, never levels. Mechanism check, not a reproduction: another model, other data, other "
         "questions, fewer updates, another decoding.",
     ]
-    if paper.off_grid:
-        listed = "; ".join(f"{cell} (nearest {value:.2f})" for cell, value in paper.off_grid.items())
-        notes.append(f"Printed cells that their count of questions cannot give: {listed}.")
-    return notes
+    if told := settings_told(paper):
+        notes.append(f"Published settings: {told}.")
+    return notes + [text for _, text in marked(paper)]
 
 
 def claim_sentence(data: SweepData, analysis: Analysis, beside: Beside) -> str:
     """The measured effect with its verdict, and the signs of the published ones, column by column."""
     paper = published_table(beside.table)
+    source = f"{paper.title} of arXiv {paper.paper}"
+    if not paper.cells:
+        return f"{source[0].upper()}{source[1:]} draws this and prints no value; its claim: {paper.claim}."
     told = []
     for each in _effects(data, analysis, beside, paper):
         if math.isnan(each.measured):
@@ -113,4 +116,4 @@ def claim_sentence(data: SweepData, analysis: Analysis, beside: Beside) -> str:
         told.append(f"{each.name}: {each.told} here; {printed}")
     if not told:
         return ""
-    return f"Beside {paper.name.replace('_', ' ')} of arXiv {paper.paper} ({paper.claim}): {'. '.join(told)}."
+    return f"Beside {source} ({paper.claim}): {'. '.join(told)}."

@@ -1,62 +1,44 @@
 """Numbers that papers print, as data, with what their counts of questions can support."""
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-import yaml
+from klear_core.errors import ConfigError
+from reports.published.read import read_paper
+from reports.published.records import Paper, PublishedTable
 
-from reports.stats import Estimate
+__all__ = ["Paper", "PublishedTable", "all_tables", "figures", "paper_names", "published_paper", "published_table"]
 
 _FOLDER = Path(__file__).resolve().parent
-_Z975 = 1.959964
+KLEAR = "klear_reasoner"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PublishedTable:
-    """One table of a paper, in percent as printed."""
-
-    paper: str  # arXiv number
-    name: str
-    caption: str
-    claim: str  # what the paper says that it shows
-    columns: tuple[str, ...]
-    rows: Mapping[str, tuple[float, ...]]  # benchmark -> cells
-    questions: Mapping[str, tuple[int, int]]  # benchmark -> questions, samples of each
-    off_grid: Mapping[str, float]  # "benchmark, column" -> the nearest value that the counts allow
-
-    def value(self, benchmark: str, column: str) -> float:
-        """A printed cell."""
-        return self.rows[benchmark][self.columns.index(column)]
-
-    def effect(self, benchmark: str, column: str, baseline: str) -> Estimate:
-        """Cell minus baseline in points, with the 95 % interval that the number of questions allows.
-
-        The standard error is that of two unpaired shares of the questions, sqrt(p (1 - p) / Q + the same of the
-        baseline): an upper bound, as a question's samples may agree fully, and paired questions would narrow it.  The
-        variance over training runs is not in it: there is one run a cell.
-        """
-        ours, theirs = self.value(benchmark, column), self.value(benchmark, baseline)
-        count = self.questions[benchmark][0]
-        error = 100 * math.sqrt(sum(p / 100 * (1 - p / 100) / count for p in (ours, theirs)))
-        gap = ours - theirs
-        return Estimate(value=gap, low=gap - _Z975 * error, high=gap + _Z975 * error, n=1)
+def paper_names() -> tuple[str, ...]:
+    """Names of the papers that are held, the paper of this project first."""
+    return tuple(sorted((path.stem for path in _FOLDER.glob("*.yaml")), key=lambda name: (name != KLEAR, name)))
 
 
 @cache
-def published_table(name: str, paper: str = "klear_reasoner") -> PublishedTable:
-    """A table of a paper by its name, such as ``table_4``; KeyError when there is none."""
-    content = yaml.safe_load((_FOLDER / f"{paper}.yaml").read_text(encoding="utf-8"))
-    found = content["tables"][name]
-    return PublishedTable(
-        paper=content["arxiv"],
-        name=name,
-        caption=found["caption"],
-        claim=found["claim"],
-        columns=tuple(found["columns"]),
-        rows={benchmark: tuple(map(float, cells)) for benchmark, cells in found["rows"].items()},
-        questions={benchmark: (int(q), int(s)) for benchmark, (q, s) in found["questions"].items()},
-        off_grid=dict(found["off_grid"]),
-    )
+def published_paper(name: str = KLEAR) -> Paper:
+    """A paper by its name; ConfigError when it is not held, DataError when its file is broken."""
+    if name not in paper_names():
+        raise ConfigError(f"no paper {name}; known: {', '.join(paper_names())}")
+    return read_paper(_FOLDER / f"{name}.yaml")
+
+
+def published_table(name: str, key: str = KLEAR) -> PublishedTable:
+    """A table or figure of a paper by its name, such as ``table_4``; ConfigError when there is none."""
+    tables = published_paper(key).tables
+    if name not in tables:
+        raise ConfigError(f"no table {name} in {key}; known: {', '.join(tables)}")
+    return tables[name]
+
+
+def all_tables() -> tuple[PublishedTable, ...]:
+    """The tables and figures of all papers, in the papers' order."""
+    return tuple(table for name in paper_names() for table in published_paper(name).tables.values())
+
+
+def figures(key: str = KLEAR) -> tuple[PublishedTable, ...]:
+    """A paper's figures; ``cells`` holds the values that the text prints, none where they are only drawn."""
+    return tuple(table for name, table in published_paper(key).tables.items() if name.startswith("figure_"))
