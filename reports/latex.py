@@ -45,7 +45,7 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def latex(text: str) -> str:
-    """Text as LaTeX prints it; ``**bold**`` and `` `code` `` become commands, letters of other scripts their numbers."""
+    """Text as LaTeX prints it; ``**bold**`` and `` `code` `` become commands, letters of other scripts numbers."""
     told, end, flat = [], 0, plain(text)
     for found in _PARTS.finditer(flat):
         told.append(_literal(flat[end : found.start()]))

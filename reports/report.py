@@ -11,7 +11,7 @@ from reports.controls import control_checks, control_sentence, control_table, li
 from reports.factors import factor_table
 from reports.figures import CAPTIONS, write_figures
 from reports.load import SweepData
-from reports.markdown import DASH, Table, escape, number
+from reports.markdown import Table, escape, number
 from reports.mix_tables import (
     difficulty_table,
     mix_table,
@@ -173,11 +173,12 @@ class _Writer:
             lines.append(f"- {linked}")
         lines.append("")
         primary = plan.primary
-        lines.append(
-            escape(f"Declared before the start: {primary.metric} on the {primary.split} questions under {primary.decoding}, ")
-            f"at step {primary.step}; baseline {escape(plan.baseline or 'none')}. "
-            + " ".join(dict.fromkeys(f"Floor: {number(f.accuracy)}, {escape(f.note)}." for f in plan.floors.values()))
+        floors = dict.fromkeys(f"Floor: {number(f.accuracy)}, {f.note}." for f in plan.floors.values())
+        declared = (
+            f"Declared before the start: {primary.metric} on the {primary.split} questions under {primary.decoding}, "
+            f"at step {primary.step}; baseline {plan.baseline or 'none'}. {' '.join(floors)}"
         )
+        lines.append(escape(declared))
         lines += ["", self._figure("results.png"), "| arm | what it is |", "| --- | --- |"]
         lines += [f"| {escape(name)} | {escape(text)} |" for name, text in plan.treatments.items()]
         return "\n".join(lines) + "\n"
@@ -211,11 +212,8 @@ class _Writer:
         if self._data.plan.stage == "rl":
             lines.append("Sampling at temperature 1 rewards low entropy, which is what clipping changes.")
         for point in self._data.plan.points:
-            lines += [
-                "",
-                f"{escape(self._data.told(point))}, arm minus {escape(self._data.plan.baseline or DASH)}, with Holm's verdict:",
-                "",
-            ]
+            told = f"{self._data.told(point)}, arm minus {self._data.plan.baseline}, with Holm's verdict:"
+            lines += ["", escape(told), ""]
             lines.append(self._table(decoding_table(self._analysis, point)))
         return "\n".join(lines) + "\n"
 
