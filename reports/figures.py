@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
 from klear_core.runs.schema import CORNERS, REFERENCE_BAND
+from klear_core.runs.store import write_text
 from reports.analysis import Analysis
 from reports.comparisons import spec_for
 from reports.factors import factor_figure
 from reports.load import RunData, SweepData
+from reports.markdown import CONTROL
 from reports.operating_points import heat_figure
 from reports.panels import Series, band, colour, curve_grid, legend, panel_title, panels, wrapped_panels
 from reports.sft_figures import grid_figure, loss_figure
@@ -24,18 +27,33 @@ from reports.training_tables import step_means
 _MARKERS = "osD^vPX*"
 _LETTERS = 45  # of all names below a panel that stand side by side
 _SIGNALS = ("groups with a signal", "tests passed", "gradient variance")
-_STYLE = {
+CAPTIONS = {
+    "results.png": "Every dot is a seed, grey lines join the arms of a seed; beside them mean and 95 % t interval.",
+    "curves.png": "Mean over seeds, shaded their range; from the step at which a run stopped, over those that went on.",
+    "signal.png": "Share of problems with an advantage that is not 0, tests passed, and the variance of the gradient.",
+    "cost_curves.png": "Validation accuracy and training reward against what they cost.",
+    "corners.png": "Where tokens with an advantage left the reference band, and the share of the gradient from there.",
+    "grid.png": "Difference to the baseline with its 95 % t interval, before Holm.",
+    "heatmap.png": "Mean score of each arm at each of its settings; framed: chosen on validation; lost: collapsed.",
+    "factors.png": "Mean score of each combination of the two settings, and its collapsed runs.",
+    "loss.png": "Training loss, mean of 10 updates; mean over seeds, shaded their range.",
+    "weights.png": "The gradient weight of each objective; shaded the reference band. Curves are shifted a hair apart.",
+}
+STYLE = {
     "font.size": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
     "grid.alpha": 0.25,
     "text.parse_math": False,  # a dollar sign in a name is no formula
+    # Letters as outlines: an image inside a page has no fonts but the reader's, and they would run into each other.
+    "svg.fonttype": "path",
+    "svg.hashsalt": "",  # ids of shapes are hashes of what they draw
 }
 
 
 def write_figures(data: SweepData, analysis: Analysis, folder: Path) -> list[str]:
-    """Draw every figure that the data allow; returns the file names in the order of the report."""
+    """Draw every figure that the data allow, as PNG and as SVG; returns the PNGs' names in the order of the report."""
     matplotlib.use("Agg")
     supervised: dict[str, Callable[[SweepData, Analysis], Figure | None]] = {
         "results.png": results_figure,
@@ -53,13 +71,22 @@ def write_figures(data: SweepData, analysis: Analysis, folder: Path) -> list[str
         "weights.png": weights_figure,
     }
     written = []
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         for name, make in (supervised if data.plan.stage == "sft" else with_rl).items():
             figure = make(data, analysis)
             if figure is not None:
-                figure.savefig(folder / name, dpi=130, metadata={"Software": None})
+                save_figure(figure, folder / name)
                 written.append(name)
     return written
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG to ``path`` and as SVG beside it, the same bytes for the same numbers."""
+    figure.savefig(path, dpi=130, metadata={"Software": None})
+    drawn = StringIO()
+    figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None})
+    # Each text is in a comment beside its outlines, and a control character there makes the file no XML.
+    write_text(path.with_suffix(".svg"), CONTROL.sub("", drawn.getvalue()))
 
 
 def results_figure(data: SweepData, analysis: Analysis) -> Figure | None:

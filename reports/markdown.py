@@ -1,4 +1,4 @@
-"""Markdown and CSV that cannot be broken, or turned into code, by what a cell holds."""
+"""Tables as markdown and CSV that cannot be broken, or turned into code, by what a cell holds."""
 
 import math
 import re
@@ -11,15 +11,18 @@ import pandas as pd
 from reports.stats import Estimate
 
 DASH = "—"
-# C0 and C1 controls, and the marks that reorder text on the screen.
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+# C0 and C1 controls, the marks that end a line or reorder text on the screen, and halves of characters.
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+_ENTITY = re.compile(r"&(?=#?\w+;)")
+# A leading number, as in "+0.004 [-0.006, +0.014]", "12 of 20", "44,769" and "1.97 %"; page.js has the same one.
+_LEADING_NUMBER = re.compile(r"[<>~≤≥]?\s*[+\-−]?\d")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
     """A table as text for people and as raw values for programs; ``notes`` explain its dashes and marks."""
 
-    name: str  # of the CSV file
+    name: str  # of its files
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
     raw: pd.DataFrame
@@ -27,7 +30,9 @@ class Table:
 
     def markdown(self) -> str:
         """A pipe table with its notes; every cell is escaped, except for emphasis that the report itself sets."""
-        frame = pd.DataFrame([[escape(cell) for cell in row] for row in self.rows], columns=list(self.header))
+        # A code span would show the escapes inside it.
+        rows = [[escape(cell).replace("`", "\\`") for cell in row] for row in self.rows]
+        frame = pd.DataFrame(rows, columns=[escape(name) for name in self.header])
         text = frame.to_markdown(index=False, disable_numparse=True)
         notes = "".join(f"\n\n{escape(note)}" for note in self.notes)
         return f"{text}{notes}\n"
@@ -39,19 +44,26 @@ class Table:
 
 
 def _defuse(cell: str) -> str:
-    return f"'{cell}" if cell[:1] in ("\t", "\r") or cell.lstrip()[:1] in ("=", "+", "-", "@") else cell
+    cell = CONTROL.sub("", cell)
+    return f"'{cell}" if cell[:1] == "\t" or cell.lstrip()[:1] in ("=", "+", "-", "@") else cell
 
 
 def escape(text: str) -> str:
-    """Text as one table cell: no pipe, line break, tag, link, image or control character of its own."""
+    """Text as one table cell: no pipe, line break, tag, link, image, formula or control character of its own."""
     # Backslashes first: one in front of a pipe would undo the pipe's escape.
-    flat = plain(text).replace("\\", "\\\\").replace("|", "\\|")
+    flat = _ENTITY.sub("&amp;", plain(text)).replace("\\", "\\\\").replace("|", "\\|").replace("$", "&#36;")
     return flat.replace("<", "&lt;").replace(">", "&gt;").replace("](", "]\\(")
 
 
 def plain(text: str) -> str:
     """Text on one line without control characters, fit for a terminal."""
-    return _CONTROL.sub("", " ".join(text.split("\n")))
+    return CONTROL.sub("", " ".join(text.split("\n")))
+
+
+def numeric(cells: Sequence[str]) -> bool:
+    """Whether a column holds numbers, each perhaps with an interval or a unit behind it; dashes do not count."""
+    known = [cell.strip("* ") for cell in cells if not cell.strip("* ").startswith(DASH) and cell.strip()]
+    return bool(known) and all(_LEADING_NUMBER.match(cell) for cell in known)
 
 
 def number(value: float, form: str = ".3f") -> str:

@@ -1,18 +1,15 @@
-"""Assembling report.md from tables, figures and the sentences that say what they show."""
+"""Assembling a sweep's report from tables, figures and the sentences that say what they show."""
 
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from typing import Any
 
-from klear_core.errors import RunStoreError
-from klear_core.runs.folders import make_folder
-from klear_core.runs.store import write_text
 from reports import sentences
 from reports.analysis import Analysis, analyse
 from reports.comparisons import spec_for
 from reports.controls import control_checks, control_sentence, control_table, linked_controls
 from reports.factors import factor_table
-from reports.figures import write_figures
+from reports.figures import CAPTIONS, write_figures
 from reports.load import SweepData
 from reports.markdown import Table, escape, number
 from reports.mix_tables import (
@@ -26,23 +23,14 @@ from reports.mix_tables import (
 from reports.operating_points import chosen_sentence, chosen_table
 from reports.provenance import fixed_table, provenance_table
 from reports.published_tables import beside_table, claim_sentence
+from reports.record import document_record, sweep_facts
 from reports.reward_tables import contrast_table, filter_table, noise_sentence, noise_table, reward_table
 from reports.tables import decoding_table, result_table, verdict_table
 from reports.training_tables import corner_table, cost_table, speed_table, training_table
+from reports.write import made_beside, write_document
 
 _MANY_POINTS = 3
-_CAPTIONS = {
-    "results.png": "Every dot is a seed, grey lines join the arms of a seed; beside them mean and 95 % t interval.",
-    "curves.png": "Mean over seeds, shaded their range; from the step at which a run stopped, over those that went on.",
-    "signal.png": "Share of problems with an advantage that is not 0, tests passed, and the variance of the gradient.",
-    "cost_curves.png": "Validation accuracy and training reward against what they cost.",
-    "corners.png": "Where tokens with an advantage left the reference band, and the share of the gradient from there.",
-    "grid.png": "Difference to the baseline with its 95 % t interval, before Holm.",
-    "heatmap.png": "Mean score of each arm at its settings; framed: chosen on validation; lost: collapsed runs.",
-    "factors.png": "Mean score of each combination of the two settings, and its collapsed runs.",
-    "loss.png": "Training loss, mean of 10 updates; mean over seeds, shaded their range.",
-    "weights.png": "The gradient weight of each objective; shaded the reference band. Curves are shifted a hair apart.",
-}
+CONTROLS_LINK = "../../controls/report/report.md"
 
 
 def write_report(
@@ -50,68 +38,63 @@ def write_report(
     folder: Path,
     analysis: Analysis | None = None,
     *,
-    controls_link: str = "../../controls/report/report.md",
+    controls_link: str = CONTROLS_LINK,
 ) -> Path:
-    """Write report.md, its figures and CSV tables into ``folder``; returns the path of report.md.
+    """Write the report of a sweep in every format into ``folder``; returns the path of report.md.
 
-    Everything is made beside the folder first: a disk that fills up costs the new report, and no older one.
-    RunStoreError when it does.  ``controls_link`` is where the report on the controls of the harness lies from there.
+    An older report there stays whole until all of the new one is made; RunStoreError when the disk refuses.
+    ``controls_link`` is where the report on the controls of the harness lies from there.
     """
     analysis = analyse(data) if analysis is None else analysis
-    make_folder(folder)
-    try:
-        with TemporaryDirectory(dir=folder, prefix=".new") as beside:
-            _write_into(Path(beside), data, analysis, controls_link)
-            for path in sorted(Path(beside).iterdir()):
-                path.replace(folder / path.name)
-    except OSError as error:
-        raise RunStoreError(f"the report in {folder} cannot be written: {error.strerror or error}") from error
+    with made_beside(folder) as beside:
+        figures = write_figures(data, analysis, beside)
+        writer = _Writer(data, analysis, figures, controls_link)
+        write_document(
+            beside,
+            "report",
+            title=data.plan.title,
+            markdown=writer.text(),
+            tables=writer.tables,
+            figures=figures,
+            facts=sweep_facts(data, analysis),
+        )
     return folder / "report.md"
 
 
-def _write_into(folder: Path, data: SweepData, analysis: Analysis, controls_link: str) -> None:
-    figures = write_figures(data, analysis, folder)
-    writer = _Writer(data, analysis, folder, figures, controls_link)
-    text = "\n".join(
-        part
-        for part in (
-            writer.opening(),
-            writer.overview(),
-            *[writer.point(point) for point in data.plan.points],
-            *(writer.of_supervised() if data.plan.stage == "sft" else writer.of_rl()),
-            writer.failures(),
-            writer.provenance(),
-        )
-        if part
-    )
-    write_text(folder / "report.md", text)
+def report_record(data: SweepData, analysis: Analysis) -> dict[str, Any]:
+    """What report.json of a sweep holds; the same for the same rows."""
+    writer = _Writer(data, analysis, [], CONTROLS_LINK)
+    writer.text()
+    return document_record(data.plan.title, writer.tables, sweep_facts(data, analysis))
 
 
 class _Writer:
-    """One method a section; every table that is shown is also written as CSV."""
+    """One method a section; ``tables`` holds every table that the text shows."""
 
-    def __init__(
-        self, data: SweepData, analysis: Analysis, folder: Path, figures: list[str], controls_link: str
-    ) -> None:
+    def __init__(self, data: SweepData, analysis: Analysis, figures: list[str], controls_link: str) -> None:
         self._controls_link = controls_link
         self._data = data
         self._analysis = analysis
-        self._folder = folder
         self._figures = figures
         self._spec = spec_for(data.plan.sweep)
-        self._files: list[str] = []
+        self.tables: list[Table] = []
+
+    def text(self) -> str:
+        """The whole report."""
+        parts = [
+            self.opening(),
+            self.overview(),
+            *[self.point(point) for point in self._data.plan.points],
+            *(self.of_supervised() if self._data.plan.stage == "sft" else self.of_rl()),
+            self.failures(),
+            self.provenance(),
+        ]
+        return "\n".join(part for part in parts if part)
 
     def of_rl(self) -> list[str]:
         """The sections of a sweep of RL runs."""
-        parts = [self.controls(), self.chosen(), self.factors()]
-        parts += [
-            self.decodings(),
-            self.rewards(),
-            self.filtered(),
-            self.contrasts(),
-            self.mechanism(),
-            self.training(),
-        ]
+        parts = [self.controls(), self.chosen(), self.factors(), self.decodings(), self.rewards(), self.filtered()]
+        parts += [self.contrasts(), self.mechanism(), self.training()]
         return [part for part in parts if part]
 
     def controls(self) -> str:
@@ -190,11 +173,12 @@ class _Writer:
             lines.append(f"- {linked}")
         lines.append("")
         primary = plan.primary
-        lines.append(
+        floors = dict.fromkeys(f"Floor: {number(f.accuracy)}, {f.note}." for f in plan.floors.values())
+        declared = (
             f"Declared before the start: {primary.metric} on the {primary.split} questions under {primary.decoding}, "
-            f"at step {primary.step}; baseline {plan.baseline or 'none'}. "
-            + " ".join(dict.fromkeys(f"Floor: {number(f.accuracy)}, {escape(f.note)}." for f in plan.floors.values()))
+            f"at step {primary.step}; baseline {plan.baseline or 'none'}. {' '.join(floors)}"
         )
+        lines.append(escape(declared))
         lines += ["", self._figure("results.png"), "| arm | what it is |", "| --- | --- |"]
         lines += [f"| {escape(name)} | {escape(text)} |" for name, text in plan.treatments.items()]
         return "\n".join(lines) + "\n"
@@ -228,11 +212,8 @@ class _Writer:
         if self._data.plan.stage == "rl":
             lines.append("Sampling at temperature 1 rewards low entropy, which is what clipping changes.")
         for point in self._data.plan.points:
-            lines += [
-                "",
-                f"{escape(self._data.told(point))}, arm minus {self._data.plan.baseline}, with Holm's verdict:",
-                "",
-            ]
+            told = f"{self._data.told(point)}, arm minus {self._data.plan.baseline}, with Holm's verdict:"
+            lines += ["", escape(told), ""]
             lines.append(self._table(decoding_table(self._analysis, point)))
         return "\n".join(lines) + "\n"
 
@@ -279,19 +260,8 @@ class _Writer:
 
     def failures(self) -> str:
         """Every run that is not done, and why."""
-        lines = ["## What failed, and why", ""]
-        broken = [run for run in [*self._data.sft.values(), *self._data.runs] if run.problem]
-        if not broken and not self._analysis.unscored:
-            lines.append(f"Nothing: all {len(self._data.runs)} runs are done.")
-        for run in broken:
-            supervised = any(run is other for other in self._data.sft.values())
-            name = "supervised start" if supervised else run.planned.arm
-            lines.append(f"- {name}, seed {run.planned.seed}: {escape(run.problem)}")
-        lines += [
-            f"- {run.planned.arm}, seed {run.planned.seed}: done, but without a score: {escape(why)}"
-            for run, why in self._analysis.unscored
-        ]
-        return "\n".join(lines) + "\n"
+        told = [f"- {each}" for each in sentences.failures(self._data, self._analysis)]
+        return "\n".join(["## What failed, and why", "", *told]) + "\n"
 
     def provenance(self) -> str:
         """Where the numbers come from, what was held fixed, and how to compute them again."""
@@ -299,7 +269,10 @@ class _Writer:
         lines = ["## Provenance", "", self._table(provenance_table(self._data))]
         lines += ["### Held fixed", "", self._table(fixed_table(self._data)), "### Computing it again", ""]
         lines.append(f"`python -m reports {plan.sweep}` rebuilds this page from the stored rows.")
-        lines.append("Every table is beside it as CSV: " + ", ".join(f"`{name}.csv`" for name in self._files) + ".")
+        named = ", ".join(f"`{table.name}.csv`" for table in self.tables)
+        lines.append(
+            f"Every table is beside it as CSV, and as LaTeX (`.tex`): {named}. Every number is in `report.json`."
+        )
         return "\n".join(lines) + "\n"
 
     def _per_point(self, make: Callable[[SweepData, str], Table]) -> list[str]:
@@ -313,9 +286,8 @@ class _Writer:
     def _table(self, table: Table) -> str:
         if not table.rows:
             return ""
-        table.write_csv(self._folder)
-        self._files.append(table.name)
+        self.tables.append(table)
         return table.markdown()
 
     def _figure(self, name: str) -> str:
-        return f"![{_CAPTIONS[name]}]({name})\n\n{_CAPTIONS[name]}\n" if name in self._figures else ""
+        return f"![{CAPTIONS[name]}]({name})\n\n{CAPTIONS[name]}\n" if name in self._figures else ""

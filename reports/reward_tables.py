@@ -8,7 +8,7 @@ import pandas as pd
 
 from reports.analysis import Contrast
 from reports.load import RunData, SweepData
-from reports.markdown import DASH, Table, escape, interval, number
+from reports.markdown import DASH, Table, interval, number
 from reports.stats import Estimate, mean_interval
 from reports.tables import file_name
 from reports.training_tables import percent, step_means
@@ -201,7 +201,7 @@ def filter_table(data: SweepData) -> Table:
             counts = _filter_counts(part)
             rows.append(
                 [
-                    escape(treatment) + (" (runs differ)" if differ else "") if level == "all" else "",
+                    treatment + (" (runs differ)" if differ else "") if level == "all" else "",
                     level,
                     f"{counts['dropped_flawed']:,} of {counts['flawed']:,}",
                     f"{counts['dropped_sound']:,} of {counts['sound']:,}",

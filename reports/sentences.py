@@ -1,4 +1,4 @@
-"""Sentences that say what the numbers of a report show, and no more than they show."""
+"""Sentences that say what the numbers of a report show, and no more than they show; escaped for markdown."""
 
 import math
 
@@ -11,11 +11,11 @@ from reports.training_tables import step_means
 
 def answers(data: SweepData, analysis: Analysis) -> list[str]:
     """The answer at every operating point, one sentence or two each."""
-    return [_answer(data, analysis, point) for point in data.plan.points]
+    return [escape(_answer(data, analysis, point)) for point in data.plan.points]
 
 
 def _answer(data: SweepData, analysis: Analysis, point: str) -> str:
-    where = f"At {escape(data.told(point))}"
+    where = f"At {data.told(point)}"
     if point in analysis.unranked:
         return f"{where} the objectives are not ranked: {analysis.unranked[point]}."
     versus = [row for row in analysis.versus if row.point == point]
@@ -91,7 +91,7 @@ def detectable(analysis: Analysis, point: str) -> str:
     if not known:
         return "Minimum detectable effect: unknown, as one seed gives no training-variance estimate."
     listed = ", ".join(f"{name} {number(value)}" for name, value in known)
-    return f"Minimum detectable effect at 80 % power, 5 % level and this many seeds, before Holm: {listed}."
+    return escape(f"Minimum detectable effect at 80 % power, 5 % level and this many seeds, before Holm: {listed}.")
 
 
 def temperature(data: SweepData, analysis: Analysis) -> str:
@@ -116,7 +116,7 @@ def temperature(data: SweepData, analysis: Analysis) -> str:
         return "There is no verdict that could change: one seed gives no training-variance estimate."
     if not changed:
         return "No verdict changes with the decoding."
-    return f"**The conclusion changes with the decoding**: {'; '.join(changed)}."
+    return f"**The conclusion changes with the decoding**: {escape('; '.join(changed))}."
 
 
 def entropy_of_clipped(data: SweepData) -> str:
@@ -137,3 +137,19 @@ def entropy_of_clipped(data: SweepData) -> str:
         f"have a higher mean sampling entropy than those inside in {higher} of {len(pairs)} arms: {low:.1f} to "
         f"{high:.1f} times as high."
     )
+
+
+def failures(data: SweepData, analysis: Analysis) -> list[str]:
+    """Every run that is not done or has no score, and why."""
+    stages = (("supervised start", data.sft.values()), ("", data.runs))
+    told = [
+        f"{stage or run.planned.arm}, seed {run.planned.seed}: {run.problem}"
+        for stage, runs in stages
+        for run in runs
+        if run.problem
+    ]
+    told += [
+        f"{run.planned.arm}, seed {run.planned.seed}: done, but without a score: {why}"
+        for run, why in analysis.unscored
+    ]
+    return [escape(each) for each in told] or [f"Nothing: all {len(data.runs)} runs are done."]
