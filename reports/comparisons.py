@@ -3,7 +3,7 @@
 import re
 
 from reports.sft_comparisons import SFT_SPECS
-from reports.spec import ComparisonSpec
+from reports.spec import Beside, ComparisonSpec
 
 _ONE_OBJECTIVE = (
     "All arms share one objective, so this shows only whether they drive the policy to different distances from the "
@@ -28,6 +28,8 @@ SPECS = {
             "band, and A < 0 above it. PPO-clip and clip-higher drop what GPPO keeps in the other two."
         ),
         about_clipping=True,
+        contrasts=(("gppo", "cispo", "GPPO or CISPO with the same bounds, which differ in two corners"),),
+        beside=(Beside(table="figure_2", columns={}),),
     ),
     "reward": ComparisonSpec(
         question=(
@@ -51,6 +53,7 @@ SPECS = {
             ("hard_acc", "hard", "what the acc filter does under the hard reward (denominators only)"),
             ("klear_released", "soft_acc", "what the released scores of wrong forms change"),
         ),
+        beside=(Beside(table="figure_3", columns={("", "soft"): "soft", ("", "hard"): "hard"}),),
     ),
     "code_filter": ComparisonSpec(
         question=(
@@ -72,6 +75,7 @@ SPECS = {
             ("reference_90", "oracle", "what a good solver's filter lacks to a perfect one"),
         ),
         same_problems=False,
+        beside=(Beside(table="figure_4", columns={}),),
     ),
     "zero_advantage": ComparisonSpec(
         question=(
@@ -85,6 +89,7 @@ SPECS = {
         ),
         mechanism=_ONE_OBJECTIVE,
         about_clipping=False,
+        beside=(Beside(table="figure_5", columns={}),),
     ),
     "controls": ComparisonSpec(
         question=(

@@ -268,3 +268,12 @@ def weights_figure(data: SweepData, analysis: Analysis) -> Figure | None:
     axes[0].set_ylabel("gradient weight F(r, A)")
     legend(figure)
     return figure
+
+
+# What the document over all sweeps shows of each.
+PAPER_FIGURES: dict[str, Callable[[SweepData, Analysis], Figure | None]] = {
+    "results.png": results_figure,
+    "heatmap.png": heat_figure,
+    "factors.png": factor_figure,
+    "grid.png": grid_figure,
+}

@@ -94,7 +94,7 @@ class _Writer:
     def of_rl(self) -> list[str]:
         """The sections of a sweep of RL runs."""
         parts = [self.controls(), self.chosen(), self.factors(), self.decodings(), self.rewards(), self.filtered()]
-        parts += [self.contrasts(), self.mechanism(), self.training()]
+        parts += [self.published(), self.contrasts(), self.mechanism(), self.training()]
         return [part for part in parts if part]
 
     def controls(self) -> str:
