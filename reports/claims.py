@@ -120,7 +120,8 @@ def _drawn(item: Item) -> str:
 
 def claim_table(held: list[Held], missing: list[tuple[Item, Claim]]) -> Table:
     """One row a claim and operating point; claims whose sweep was not run have a dash and the command."""
-    rows, raw = [], []
+    rows: list[list[str]] = []
+    raw: list[dict[str, object]] = []
     for one in held:
         points = Estimate(value=100 * one.measured.value, low=100 * one.measured.low, high=100 * one.measured.high, n=0)
         rows.append(

@@ -100,7 +100,7 @@ class _Writer:
             "programs, 3 to 5 seeds a cell. Effects are compared, never levels.",
             "- **Arms are paired**: those of a seed share first weights, problems in one order, questions and sampling "
             "seeds. Every interval is a 95 % t interval over seeds unless it says otherwise.",
-            "- **Published cells** have the interval that their number of questions allows; the paper reports no seeds.",
+            "- **Published cells** have the interval that their number of questions allows; no seeds are reported.",
             f"- Sweeps in this document: {run}." + (f" Not run: {missing}." if missing else ""),
         ]
         if CONTROLS in self._swept:

@@ -55,7 +55,7 @@ def sweep_facts(data: SweepData, analysis: Analysis) -> dict[str, Any]:
             for run in runs
             if run.problem
         ],
-        "provenance": dict(provenance_table(data).rows),
+        "provenance": {row[0]: row[1] for row in provenance_table(data).rows},
     }
 
 
