@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from ablations import machine_limits
+from ablations import identities, machine_limits
 from ablations.board import Board, make_board
 from ablations.decide import Action, ConflictError, Decision, Start, decide, starts
 from ablations.estimate import check_disk
@@ -139,6 +139,8 @@ def _run(prepared: Prepared, ledger: Ledger) -> int:
         sys.stderr.write("interrupted: all runs are stopped; the same command goes on from their last checkpoints\n")
         return _INTERRUPTED
     failed = _tell_failures(prepared, tried, board, started)
+    if identities.is_asked(config):
+        identities.make_identities(checked.folder, checked.plan, checked.runs_dir, board.say)
     return max(_write_report(checked), int(failed))
 
 

@@ -49,7 +49,7 @@ def update_record(
     return UpdateRecord(
         ratios_K=ratios_K,
         advantages_K=advantages_K,
-        used_K=_gradient(surrogate, params, logprobs_K, old_logprobs_K, advantages_K).abs(),
+        used_K=token_gradient(surrogate, params, logprobs_K, old_logprobs_K, advantages_K).abs(),
         unclipped_K=(ratios_K * advantages_K).abs(),
         entropies_K=entropy_NT.detach()[chosen_NT],
     )
@@ -94,13 +94,13 @@ def gradient_weight(
     """F(r, A) of a surrogate at every ratio, float64, for an advantage that is not 0."""
     logprobs_K = torch.tensor(list(ratios), dtype=torch.float64).log()
     advantages_K = torch.full_like(logprobs_K, advantage)
-    return -_gradient(surrogate, params, logprobs_K, torch.zeros_like(logprobs_K), advantages_K) / advantages_K
+    return -token_gradient(surrogate, params, logprobs_K, torch.zeros_like(logprobs_K), advantages_K) / advantages_K
 
 
-def _gradient(
+def token_gradient(
     surrogate: SurrogateFn, params: Mapping[str, Any], logprobs_K: Tensor, old_logprobs_K: Tensor, advantages_K: Tensor
 ) -> Tensor:
-    """dL/d(log pi) per token, -F A."""
+    """dL/d(log pi) per token, -F A, by autograd of the surrogate itself."""
     with torch.enable_grad():
         leaf_K = logprobs_K.detach().requires_grad_()
         loss_K = surrogate(leaf_K, old_logprobs_K, advantages_K, **params)

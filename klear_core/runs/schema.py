@@ -10,6 +10,8 @@ A sweep is one folder::
         plan.json                   what was to be run, and the comparison declared before the start
         ledger.jsonl                what happened, in order: starts, ends, retries, reuse
         gradient_weights.json       F(r, sign A) of every treatment on a grid of ratios
+        identities.json             in a sweep of controls: what must agree exactly on one stored batch, and whether it does
+        identity_batch.safetensors  that batch: tokens, masks, log-probabilities of two policies, advantages
         <arm>/seed<k>/
           config.yaml  manifest.json  status.json  log.txt
           steps.jsonl  timings.jsonl  eval.jsonl  rollouts.jsonl     the records: append-only, checked line by line
@@ -55,6 +57,8 @@ SCHEMA_VERSION = 4
 
 PLAN_FILE = "plan.json"
 WEIGHTS_FILE = "gradient_weights.json"
+IDENTITIES_FILE = "identities.json"
+IDENTITY_BATCH_FILE = "identity_batch.safetensors"
 CONFIG_FILE = "config.yaml"
 LEDGER_FILE = "ledger.jsonl"
 LOCK_FILE = ".lock"
@@ -87,6 +91,13 @@ EXIT_CLASSES = {
     "killed": "ended from outside: a signal, a stop request, launch.time_limit_s",
     "infrastructure": "disk, file system or process trouble around the run",
     "bug": "anything else, crashes of native code included",
+}
+
+# What ``state`` of an identity may hold.
+IDENTITY_STATES = {
+    "passed": "the largest difference is within the tolerance",
+    "failed": "it is not",
+    "not exercised": "the batch has no token in some piece of the gradient weight, so that nothing was tested there",
 }
 
 
@@ -174,6 +185,36 @@ class GradientWeights:
 
     ratios: list[float]
     weights: dict[str, WeightCurves]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentityCheck:
+    """One row of identities.json: two computations that must agree, and how far they are apart."""
+
+    name: str  # of the check, such as "gradient per token"; one row an objective and a dtype
+    objective: str  # a preset of sweeps/objective; "" where the row is about no single one
+    compared: str  # the two sides, in words
+    dtype: str  # float32 | float64
+    tokens: int  # response tokens with A != 0 that entered
+    pieces: dict[str, int]  # tokens in each piece of F that clipping or bounding makes, such as "A>0, r>1.28"
+    difference: float  # the largest, relative where the reference passes 1 in size; NaN where nothing was compared
+    tolerance: float  # the largest that passes
+    state: str  # one of IDENTITY_STATES
+    note: str  # why it is not exercised, and what a reader has to know of how it was measured; "" for nothing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identities:
+    """identities.json: checks on one rollout of a start, between its policy (old) and a trained one (new)."""
+
+    problem: str  # why there are no checks; "" when there are
+    source: str  # hash of the code that made it
+    start: str  # what sampled the batch: the key of a supervised start, or the folder's name that was given
+    policy: str  # run_id of the run whose final model is the new policy
+    tokens: int  # of the batch: response tokens with A != 0
+    corners: dict[str, int]  # how many of them in each of CORNERS, outside REFERENCE_BAND
+    checks: list[IdentityCheck]
+    schema_version: int = SCHEMA_VERSION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -113,6 +113,19 @@ def read_weights(sweep_folder: Path) -> schema.GradientWeights:
     return found
 
 
+def read_identities(sweep_folder: Path) -> schema.Identities | None:
+    """The identities of a sweep of controls; None where there are none, RunStoreError for a file of another form."""
+    path = sweep_folder / schema.IDENTITIES_FILE
+    if not path.is_file():
+        return None
+    found = _read_record(schema.Identities, "set of identities", path)
+    for check in found.checks:
+        if check.state not in schema.IDENTITY_STATES:
+            known = ", ".join(schema.IDENTITY_STATES)
+            raise RunStoreError(f"{path}: state is {check.state!r}; allowed: {known}; move it away")
+    return found
+
+
 def read_manifest(run_folder: Path) -> schema.Manifest:
     """The manifest of a run folder; RunStoreError when the run has not begun or the file is of another version."""
     return _read_record(schema.Manifest, "manifest", run_folder / schema.MANIFEST_FILE)
@@ -198,7 +211,7 @@ def _checked(table: pa.Table, path: Path) -> pa.Table:
 
 
 def _read_record(kind: type[_T], name: str, path: Path) -> _T:
-    of_sweep = kind in (schema.Plan, schema.GradientWeights)
+    of_sweep = kind in (schema.Plan, schema.GradientWeights, schema.Identities)
     advice = "run the sweep's command again, which writes it anew" if of_sweep else f"move {path.parent} away"
     raw = read_json(path, advice=advice)
     try:

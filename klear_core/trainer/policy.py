@@ -55,7 +55,9 @@ def score(
         use_cache=False,
         logits_to_keep=num_response,
     )
-    all_logprobs_NTV = torch.log_softmax(output.logits.float() / temperature, dim=-1)
+    # A softmax of half precision is too coarse for ratios; float64 stays, as the checks of identities need it.
+    logits_NTV = output.logits.to(torch.promote_types(output.logits.dtype, torch.float32))
+    all_logprobs_NTV = torch.log_softmax(logits_NTV / temperature, dim=-1)
     logprobs_NT = all_logprobs_NTV.gather(-1, token_ids_NL[:, num_prompt:, None]).squeeze(-1)
     entropy_NT = None
     if entropy:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from klear_core.advantages import get_advantage
-from klear_core.batch import TrainBatch
+from klear_core.batch import TokenScores, TrainBatch
 from klear_core.config import RunConfig
 from klear_core.data.order import usable_forever
 from klear_core.errors import DataError, DivergedError
@@ -81,7 +81,7 @@ class RLTrainer:
         self._surrogate = get_surrogate(config.objective.surrogate)
         self._estimate = get_advantage(config.advantage.name)
         rl = config.rl
-        self._optimizer = Optimizer(
+        self.optimizer = Optimizer(
             model.parameters(),
             learning_rate=rl.learning_rate * config.control.learning_rate_factor,
             betas=(rl.adam_beta1, rl.adam_beta2),
@@ -96,10 +96,10 @@ class RLTrainer:
 
     def state(self) -> TrainState:
         """Everything that the next step depends on, a rollout in progress included."""
-        tensors = {"model": model_tensors(self._model), "optimizer": self._optimizer.state_tensors()}
+        tensors = {"model": model_tensors(self._model), "optimizer": self.optimizer.state_tensors()}
         data: dict[str, Any] = {
             "step": self._done,
-            "updates": self._optimizer.updates,
+            "updates": self.optimizer.updates,
             "sampled_tokens": self._sampled_tokens,
             "skipped": self._skipped,
             "data_cursor": self._done * self._config.rl.problems_per_step,
@@ -112,7 +112,7 @@ class RLTrainer:
     def restore(self, state: TrainState) -> None:
         """Go on where ``state`` was taken; DataError when it is that of another model."""
         restore_model(self._model, state.tensors["model"])
-        self._optimizer.restore(state.tensors["optimizer"], updates=state.data["updates"])
+        self.optimizer.restore(state.tensors["optimizer"], updates=state.data["updates"])
         self._done, self._skipped = state.data["step"], state.data["skipped"]
         self._sampled_tokens = state.data["sampled_tokens"]
         if (rollout := state.data["rollout"]) is not None:
@@ -140,10 +140,10 @@ class RLTrainer:
             batch = collate(groups, credit.advantages_PG, credit.counted_PG, pad_id=self._tokenizer.pad_token_id)
             noise = self._noise(step, batch)
             clock.lap("noise_s")
-            minibatches = self._score([self._select(batch, rows_N) for rows_N in self._split(batch)])
+            minibatches = self._score([self.select(batch, rows_N) for rows_N in self._split(batch)])
             clock.lap("score_s")
             self._model.train()
-            updates = [self._update(minibatch) for minibatch in minibatches]
+            updates = [self.update(minibatch) for minibatch in minibatches]
             rollout = Rollout(groups=groups, rewards=rewards, credit=credit)
             metrics = {"step": step} | self._counts(rollout) | rollout_metrics(rollout) | noise_metrics(noise)
             metrics |= update_metrics(minibatches, updates) | {"skipped_updates": self._skipped}
@@ -153,6 +153,12 @@ class RLTrainer:
             yield StepResult(metrics=metrics, seconds=clock.seconds, rollout=rollout, resumed=resumed, diverged=why)
             if why:
                 raise DivergedError(f"at step {step}: {why}")
+
+    def rollout_batch(self, step: int) -> TrainBatch:
+        """What ``step`` would train on if the policy were the present one: sampled, graded, credited, collated."""
+        groups = self._collect(step)
+        credit = self._credit(self._grade(groups, step))
+        return collate(groups, credit.advantages_PG, credit.counted_PG, pad_id=self._tokenizer.pad_token_id)
 
     def _problems_of(self, step: int) -> list[Problem]:
         """The problems of a step: a function of seed, step and what is usable.
@@ -202,7 +208,7 @@ class RLTrainer:
         return gradient_noise(
             batch,
             self._config.rl.problems_per_step,
-            lambda rows: self._forward(rows, entropy=False).logprobs_NT,
+            lambda rows: self.forward(rows, entropy=False).logprobs_NT,
             list(self._model.parameters()),
         )
 
@@ -212,7 +218,7 @@ class RLTrainer:
         size = rl.problems_per_step // rl.updates_per_rollout * rl.completions_per_problem
         return list(torch.split(torch.arange(len(batch.advantages_N)), size))
 
-    def _select(self, batch: TrainBatch, rows_N: Tensor) -> Minibatch:
+    def select(self, batch: TrainBatch, rows_N: Tensor) -> Minibatch:
         """One mini-batch: the rows that are trained on, under the denominators of all that the mean counts."""
         loss = self._config.loss
         whole = batch.rows(rows_N)
@@ -236,7 +242,7 @@ class RLTrainer:
             return scored
         self._model.eval()
         with torch.no_grad():
-            scores = self._forward(TrainBatch.concatenate([minibatches[k].batch for k in later]), entropy=True)
+            scores = self.forward(TrainBatch.concatenate([minibatches[k].batch for k in later]), entropy=True)
         assert scores.entropy_NT is not None
         sizes = [len(minibatches[k].batch.advantages_N) for k in later]
         logprobs, entropies = (torch.split(field, sizes) for field in (scores.logprobs_NT, scores.entropy_NT))
@@ -245,7 +251,8 @@ class RLTrainer:
             scored[k] = dataclasses.replace(minibatches[k], batch=part, entropy_NT=entropy_NT)
         return scored
 
-    def _forward(self, part: TrainBatch, *, entropy: bool) -> Any:
+    def forward(self, part: TrainBatch, *, entropy: bool) -> TokenScores:
+        """Log-probabilities of the responses under the model as it stands."""
         return score(
             self._model,
             part.token_ids_NL,
@@ -255,8 +262,9 @@ class RLTrainer:
             entropy=entropy,
         )
 
-    def _update(self, minibatch: Minibatch) -> Update:
-        update = update_policy(minibatch, self._config, self._surrogate, self._optimizer, self._forward)
+    def update(self, minibatch: Minibatch) -> Update:
+        """One optimizer step; a mini-batch that nobody has scored yet is on-policy."""
+        update = update_policy(minibatch, self._config, self._surrogate, self.optimizer, self.forward)
         self._skipped += bool(update.nonfinite)
         return update
 
@@ -265,7 +273,7 @@ class RLTrainer:
         completions = [completion for group in rollout.groups for completion in group.completions]
         self._sampled_tokens += sum(len(completion.token_ids) for completion in completions)
         return {
-            "updates": self._optimizer.updates,
+            "updates": self.optimizer.updates,
             "samples": (rollout.groups[0].policy_step + 1) * len(completions),
             "tokens": self._sampled_tokens,
         }

@@ -1,4 +1,5 @@
 import json
+import math
 
 import pytest
 
@@ -32,3 +33,34 @@ def test_writing_leaves_no_temporary_file_and_replaces_whole(tmp_path):
     store.write_text(tmp_path / "a" / "f.txt", "two")
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["f.txt"]
     assert (tmp_path / "a" / "f.txt").read_text() == "two"
+
+
+def identities(**changes):
+    check = schema.IdentityCheck(
+        name="gradient per token",
+        objective="gppo",
+        compared="autograd | reference",
+        dtype="float32",
+        tokens=5,
+        pieces={"A>0, r>1.28": 5},
+        difference=math.nan,
+        tolerance=1e-6,
+        state=changes.pop("state", "passed"),
+        note="",
+    )
+    corners = dict.fromkeys(schema.CORNERS, 1)
+    whole = {"problem": "", "source": "s", "start": "k", "policy": "p", "tokens": 5, "corners": corners}
+    return schema.Identities(checks=[check], **(whole | changes))
+
+
+def test_identities_round_trip_and_are_none_where_there_are_none(tmp_path):
+    assert store.read_identities(tmp_path) is None
+    store.write_json(tmp_path / schema.IDENTITIES_FILE, identities())
+    # NaN differs from itself, so the texts are compared.
+    assert repr(store.read_identities(tmp_path)) == repr(identities())
+
+
+def test_an_identity_in_no_known_state_is_a_store_error(tmp_path):
+    store.write_json(tmp_path / schema.IDENTITIES_FILE, identities(state="good"))
+    with pytest.raises(RunStoreError, match="state is 'good'; allowed: passed, failed, not exercised"):
+        store.read_identities(tmp_path)
