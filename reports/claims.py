@@ -1,6 +1,7 @@
 """What a paper claims, held against what was measured, by one rule for all claims."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
@@ -121,7 +122,7 @@ def _drawn(item: Item) -> str:
 def claim_table(held: list[Held], missing: list[tuple[Item, Claim]]) -> Table:
     """One row a claim and operating point; claims whose sweep was not run have a dash and the command."""
     rows: list[list[str]] = []
-    raw: list[dict[str, object]] = []
+    raw: list[Mapping[str, object]] = []
     for one in held:
         points = Estimate(value=100 * one.measured.value, low=100 * one.measured.low, high=100 * one.measured.high, n=0)
         rows.append(

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtr
 
-from klear_core.runs import schema
+from klear_core.runs import schema, store
 from reports.analysis import NO_VERDICT, Analysis, Versus, analyse
 from reports.comparisons import spec_for
 from reports.load import SweepData, load_sweep
@@ -49,6 +49,7 @@ def control_checks(data: SweepData, analysis: Analysis) -> list[Check]:
         _verdicts_on_streams(data, analysis),
         _random_reward(data, analysis),
         _positive(data, analysis),
+        *_identities(data),
     ]
 
 
@@ -149,6 +150,39 @@ def _positive(data: SweepData, analysis: Analysis) -> Check:
         found=told,
         passed=known[0].verdict in ("better", "worse") if known else None,
         raw={"difference": found.value, "p_holm": known[0].adjusted_p} if found else {},
+    )
+
+
+def _identities(data: SweepData) -> list[Check]:
+    """The algebraic identities on one stored batch, one control a check and precision, over all objectives."""
+    stored = store.read_identities(data.folder)
+    name = "identities on one stored batch"
+    if stored is None or stored.problem:
+        why = stored.problem if stored is not None else f"no {schema.IDENTITIES_FILE}, which the sweep's command writes"
+        rule = "two ways to compute one gradient agree"
+        return [Check(name=name, kind="negative", rule=rule, found=f"{DASH} ({why})", passed=None, raw={})]
+    groups: dict[tuple[str, str], list[schema.IdentityCheck]] = {}
+    for check in stored.checks:
+        groups.setdefault((check.name, check.dtype), []).append(check)
+    return [_identity(name, dtype, checks) for (name, dtype), checks in groups.items()]
+
+
+def _identity(name: str, dtype: str, checks: Sequence[schema.IdentityCheck]) -> Check:
+    asked = [check for check in checks if check.state != "not exercised"]
+    failed = [check.objective or check.compared for check in asked if check.state == "failed"]
+    differences = [check.difference for check in asked]
+    largest = max(differences) if differences else math.nan
+    told = f"{len(asked) - len(failed)} of {len(checks)} hold, the largest difference is {number(largest, '.1e')}"
+    told += f"; not: {', '.join(failed)}" if failed else ""
+    not_asked = [check.objective or check.compared for check in checks if check.state == "not exercised"]
+    told += f"; not exercised by this batch: {', '.join(not_asked)}" if not_asked else ""
+    return Check(
+        name=f"{name}, {dtype}",
+        kind="negative",
+        rule=f"differs by at most {max(check.tolerance for check in checks):.0e}",
+        found=told,
+        passed=not failed if asked else None,
+        raw={"largest": largest, "failed": len(failed), "asked": len(asked)},
     )
 
 
