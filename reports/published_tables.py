@@ -22,7 +22,7 @@ def beside_table(data: SweepData, analysis: Analysis, beside: Beside) -> Table:
 
     Columns of the paper that were not run here have an em dash.
     """
-    paper = published_table(beside.table)
+    paper = published_table(beside.table, beside.paper)
     rows, raw = [], []
     for each in _effects(data, analysis, beside, paper):
         rows.append([each.name, each.told, *(interval(effect, "+.1f") for effect in each.published.values())])
@@ -31,8 +31,9 @@ def beside_table(data: SweepData, analysis: Analysis, beside: Beside) -> Table:
             {"column": each.column, "baseline": each.baseline, "measured": each.measured}
             | {f"{name}_{part}": getattr(each.published[name], part) for name, part in parts}
         )
+    frame = pd.DataFrame(raw) if raw else pd.DataFrame(columns=["column", "baseline", "measured"])
     header = ["effect, in points", "measured here", *(f"published, {name}" for name in paper.benchmarks)]
-    return Table(name=f"published-{paper.name}", header=header, rows=rows, raw=pd.DataFrame(raw), notes=_notes(paper))
+    return Table(name=f"published-{paper.name}", header=header, rows=rows, raw=frame, notes=_notes(paper))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +102,7 @@ def _notes(paper: PublishedTable) -> list[str]:
 
 def claim_sentence(data: SweepData, analysis: Analysis, beside: Beside) -> str:
     """The measured effect with its verdict, and the signs of the published ones, column by column."""
-    paper = published_table(beside.table)
+    paper = published_table(beside.table, beside.paper)
     source = f"{paper.title} of arXiv {paper.paper}"
     if not paper.cells:
         return f"{source[0].upper()}{source[1:]} draws this and prints no value; its claim: {paper.claim}."

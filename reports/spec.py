@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beside:
-    """A table of ``reports.published`` and which of its columns is which arm at which operating point."""
+    """A table of ``reports.published`` and which of its arms is which arm here at which operating point."""
 
     table: str
-    columns: dict[tuple[str, str], str]  # (point, treatment) -> column
+    columns: dict[tuple[str, str], str]  # (point, treatment) -> arm of the table
+    paper: str = "klear_reasoner"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

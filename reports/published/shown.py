@@ -21,10 +21,11 @@ def paper_table(table: PublishedTable, *, intervals: bool = False) -> Table:
     A figure that is only drawn has a row for each metric that it draws, with an em dash.
     """
     name = f"{table.key}-{table.name}"
-    raw = pd.DataFrame(cell_records(table))
     if not table.cells:
+        raw = pd.DataFrame({"drawn": table.drawn, "value": math.nan})
         rows = [[metric, DASH] for metric in table.drawn]
         return Table(name=name, header=["drawn", "value"], rows=rows, raw=raw, notes=footnotes(table))
+    raw = pd.DataFrame(cell_records(table))
     numbers = _numbered_notes(table)
     rows = []
     for row in table.row_names:
@@ -70,7 +71,7 @@ def footnotes(table: PublishedTable) -> list[str]:
         notes.append(f"{NOT_PRINTED}.")
     elif table.unit == PERCENT:
         notes += [_counts(table), _bounds(table), *filter(None, [_check(table)])]
-    notes.append(f"Training runs (seeds): {table.seeds}.")
+    notes.append(f"Grade: {table.grade}. Training runs (seeds): {table.seeds}.")
     if told := settings_told(table):
         notes.append(f"Settings there: {told}.")
     return notes + [f"{text[0].upper()}{text[1:]}." for text in table.text]
@@ -82,7 +83,7 @@ def marked(table: PublishedTable) -> Iterator[tuple[str, str]]:
     A conflict that is about no single cell has no mark.
     """
     if any(cell.measured_by for cell in table.cells.values()):
-        yield _AUTHORS, "Another group's model, measured by the authors of this paper."
+        yield _AUTHORS, "Another group's model, measured by the authors; unmarked cells are as the developers report."
     off = [
         f"{cell.printed} at {row}, {column} (nearest {cell.off_grid})"
         for (row, column), cell in table.cells.items()

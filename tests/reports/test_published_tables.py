@@ -19,8 +19,20 @@ def test_a_figure_that_is_only_drawn_stands_beside_as_its_claim(loaded):
     assert told.startswith("Figure 2 of arXiv 2508.07629 draws this and prints no value; its claim: AIME24: GPPO above")
     table = beside_table(data, analysis, beside)
     assert not table.rows
+    assert list(table.raw) == ["column", "baseline", "measured"]
     assert "Published settings: model 8B; stage math RL; max tokens 32K; steps 250" in " ".join(table.notes)
     assert "effect, in points" in table.markdown()
+
+
+def test_a_table_of_another_paper_stands_beside_without_intervals_where_nothing_is_counted(loaded):
+    data, analysis = loaded
+    columns = {(point, "clip_higher"): "DAPO" for point in data.plan.points}
+    columns |= {(point, "gppo"): "CE-GPPO (b1 0.75)" for point in data.plan.points}
+    table = beside_table(data, analysis, Beside(paper="ce_gppo", table="main_7B", columns=columns))
+    (row,) = [row for row in table.rows if row[0] == "CE-GPPO (b1 0.75) - DAPO"]
+    cells = dict(zip(table.header, row, strict=True))
+    assert cells["published, average"] == "+3.0"
+    assert cells["published, aime24"].startswith("+6.3 [")
 
 
 def test_a_table_with_arms_in_its_rows_stands_beside_by_benchmark(loaded):

@@ -67,7 +67,8 @@ def test_a_value_that_the_paper_does_not_print_is_a_dash():
     figure = paper_table(published_table("figure_2"))
     assert [row[1] for row in figure.rows] == [DASH] * 3
     assert figure.notes[0] == "Only drawn, no value printed."
-    assert figure.raw.empty
+    assert figure.raw["value"].isna().all()
+    assert list(figure.raw["drawn"]) == [row[0] for row in figure.rows]
 
 
 def test_a_table_whose_grid_check_cannot_fail_says_so():
