@@ -5,20 +5,23 @@ import sys
 
 from klear_core.errors import HarnessError
 
-# Word -> module of ``reports.commands``; any other first word is the name of a sweep.
-COMMANDS: dict[str, str] = {"published": "published", "paper": "paper"}
+# First words that are modules of ``reports.commands``; any other is the name of a sweep.
+COMMANDS = ("dashboard", "paper", "published")
 
 
 def main() -> None:
     """Do what the first word asks; exit code 2, one line, when it cannot be done."""
     arguments = sys.argv[1:]
-    name = COMMANDS.get(arguments[0], "") if arguments else ""
+    is_command = bool(arguments) and arguments[0] in COMMANDS
     try:
-        module = importlib.import_module(f"reports.commands.{name or 'sweep'}")
-        code = module.main(arguments[1:] if name else arguments)
+        module = importlib.import_module(f"reports.commands.{arguments[0] if is_command else 'sweep'}")
+        code = module.main(arguments[1:] if is_command else arguments)
     except HarnessError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         code = 2
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        sys.stderr.close()
+        code = 0
     if code:
         sys.exit(code)
 

@@ -50,12 +50,12 @@ def resolve_mode(explicit: str | None) -> WandbMode:
     from_environment = os.environ.get("WANDB_MODE", "")
     if from_environment in ("online", "offline", "disabled"):
         return WandbMode(mode=from_environment, reason="WANDB_MODE")
-    if os.environ.get("WANDB_API_KEY") or _key_in_netrc():
+    if os.environ.get("WANDB_API_KEY") or key_in_netrc():
         return WandbMode(mode="online", reason="an API key is present")
     return WandbMode(mode="offline", reason="no API key")
 
 
-def _key_in_netrc() -> bool:
+def key_in_netrc() -> bool:
     """Whether an earlier ``wandb login`` left a key; asking wandb itself would warn, or prompt."""
     host = urlsplit(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
     try:

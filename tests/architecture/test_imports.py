@@ -58,6 +58,7 @@ BANNED = {"klear_core": {"pandas"}, "reports": {"torch"}}
 # Vendor -> its one owner: a file, or the folder that holds the one file.
 OWNERS = {
     "wandb": "klear_core/runs/wandb_sink.py",
+    "wandb_workspaces": "reports/wandb_dashboard.py",
     "hydra": "ablations/run.py",
     "vllm": "klear_core/rollout/",
     "lighteval": "klear_core/eval/",
@@ -138,6 +139,7 @@ def test_a_vendor_has_one_owner_file_at_most(vendor):
         ("klear_core/objectives/new.py", "from ..runs import schema"),
         ("klear_core/rewards/new.py", "if True:\n    from torch import Tensor"),
         ("klear_core/runs/store.py", "import wandb"),
+        ("reports/report.py", "import wandb_workspaces.workspaces"),
         ("klear_core/runs/store.py", "import torch"),
         ("klear_core/runs/schema.py", "import pyarrow"),
         ("klear_core/runs/schema.py", "from klear_core.errors import RunStoreError"),

@@ -189,6 +189,14 @@ def write_sweep(tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
+@pytest.fixture
+def planned_sweep(tmp_path: Path) -> Path:
+    """The runs folder of a sweep that is planned, two seeds an arm, and not started."""
+    root = tmp_path / "planned"
+    store.write_json(root / "clipping" / schema.PLAN_FILE, _plan(ACCURACY, 2, "clip_higher"))
+    return root
+
+
 def _write_run(
     home: Path,
     run: schema.PlannedRun,
