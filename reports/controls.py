@@ -102,7 +102,10 @@ def _false_positives(data: SweepData, analysis: Analysis) -> Check:
     return Check(
         name="A/A: the same arm with other random numbers",
         kind="negative",
-        rule=f"called different in at most {_MAX_RATE:.1%} of comparisons, from at least {MIN_PAIRS} pairs",
+        rule=(
+            f"called different in at most {_MAX_RATE:.1%} of comparisons, from at least {MIN_PAIRS} pairs (equal arms "
+            "exceed that in one sweep out of nine, as so few runs are drawn from)"
+        ),
         found=told,
         passed=rate <= _MAX_RATE if enough else None,
         raw={"rate": rate, "pairs": pairs, "seeds": R, "streams": S, "deviation": spread},
