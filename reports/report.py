@@ -24,8 +24,9 @@ from reports.mix_tables import (
 from reports.provenance import fixed_table, provenance_table
 from reports.published_tables import beside_table, claim_sentence
 from reports.reward_tables import contrast_table, filter_table, noise_sentence, noise_table, reward_table
+from reports.scaling_tables import across_tasks_table, scaling_table
 from reports.tables import decoding_table, result_table, verdict_table
-from reports.training_tables import corner_table, cost_table, speed_table, training_table
+from reports.training_tables import corner_table, cost_table, speed_table, threshold_table, training_table
 
 _MANY_POINTS = 3
 _CAPTIONS = {
@@ -89,7 +90,15 @@ class _Writer:
 
     def of_rl(self) -> list[str]:
         """The sections of a sweep of RL runs."""
-        parts = [self.decodings(), self.rewards(), self.filtered(), self.contrasts(), self.mechanism(), self.training()]
+        parts = [
+            self.across_tasks(),
+            self.decodings(),
+            self.rewards(),
+            self.filtered(),
+            self.contrasts(),
+            self.mechanism(),
+            self.training(),
+        ]
         return [part for part in parts if part]
 
     def of_supervised(self) -> list[str]:
@@ -102,7 +111,9 @@ class _Writer:
             "What it cost": self._per_point(supervised_cost_table),
         }
         told = ["\n".join([f"## {title}", "", *parts]) + "\n" for title, parts in sections.items() if any(parts)]
-        return [part for part in (self.published(), self.contrasts(), self.decodings(), *told) if part]
+        return [
+            part for part in (self.published(), self.across_tasks(), self.contrasts(), self.decodings(), *told) if part
+        ]
 
     def overview(self) -> str:
         """Every operating point at one look, where they are many."""
@@ -121,6 +132,11 @@ class _Writer:
             told = claim_sentence(self._data, self._analysis, beside)
             lines += [escape(told), "", self._table(beside_table(self._data, self._analysis, beside))]
         return "\n".join(lines) + "\n"
+
+    def across_tasks(self) -> str:
+        """All tasks together, where the operating points are tasks."""
+        table = self._table(across_tasks_table(self._data, self._analysis))
+        return f"## Across tasks\n\n{table}" if table else ""
 
     def contrasts(self) -> str:
         """The declared questions between two arms."""
@@ -213,10 +229,15 @@ class _Writer:
         """Curves, the state at the end of training, and cost."""
         lines = ["## How training went", "", *self._per_point(training_table), self._figure("curves.png")]
         speed = self._per_point(lambda data, point: speed_table(data, self._analysis, point))
+        speed += self._per_point(lambda data, point: threshold_table(data, self._analysis, point))
+        ends = self._per_point(lambda data, point: scaling_table(data, self._analysis, point))
         lines += [
             "## How fast it learned",
             "",
             *speed,
+            "## Where the curves would end",
+            "",
+            *ends,
             "## What it cost",
             "",
             *self._per_point(cost_table),
