@@ -1,4 +1,4 @@
-"""Areas and crossings against closed forms; the saturating fit on curves whose truth is known, and on what it refuses."""
+"""Areas and crossings against closed forms; the saturating fit on curves of known truth, and on what it refuses."""
 
 import math
 
