@@ -175,7 +175,7 @@ class _Writer:
                 self._table(verdict_table(analysis, point)),
                 "Deciding: paired t over seeds, scope these questions; verdicts after Holm over all arms and operating "
                 "points of the sweep. Beside it: a two-way bootstrap over seeds and questions, scope questions like "
-                "these, too narrow below 10 seeds to decide; the exact sign-flip p cannot fall below its floor.",
+                "these, on which no verdict rests; the exact sign-flip p cannot fall below its floor.",
             ]
         lines += ["", self._table(result_table(self._data, analysis, point))]
         if (floor := plan.floors.get(point)) is not None:
