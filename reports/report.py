@@ -25,8 +25,9 @@ from reports.provenance import fixed_table, provenance_table
 from reports.published_tables import beside_table, claim_sentence
 from reports.record import document_record, sweep_facts
 from reports.reward_tables import contrast_table, filter_table, noise_sentence, noise_table, reward_table
+from reports.scaling_tables import across_tasks_table, scaling_table
 from reports.tables import decoding_table, result_table, verdict_table
-from reports.training_tables import corner_table, cost_table, speed_table, training_table
+from reports.training_tables import corner_table, cost_table, speed_table, threshold_table, training_table
 from reports.write import made_beside, write_document
 
 _MANY_POINTS = 3
@@ -93,8 +94,8 @@ class _Writer:
 
     def of_rl(self) -> list[str]:
         """The sections of a sweep of RL runs."""
-        parts = [self.controls(), self.chosen(), self.factors(), self.decodings(), self.rewards(), self.filtered()]
-        parts += [self.published(), self.contrasts(), self.mechanism(), self.training()]
+        parts = [self.controls(), self.chosen(), self.factors(), self.across_tasks(), self.decodings(), self.rewards()]
+        parts += [self.filtered(), self.published(), self.contrasts(), self.mechanism(), self.training()]
         return [part for part in parts if part]
 
     def controls(self) -> str:
@@ -131,7 +132,9 @@ class _Writer:
             "What it cost": self._per_point(supervised_cost_table),
         }
         told = ["\n".join([f"## {title}", "", *parts]) + "\n" for title, parts in sections.items() if any(parts)]
-        return [part for part in (self.published(), self.contrasts(), self.decodings(), *told) if part]
+        return [
+            part for part in (self.published(), self.across_tasks(), self.contrasts(), self.decodings(), *told) if part
+        ]
 
     def overview(self) -> str:
         """Every operating point at one look, where they are many."""
@@ -150,6 +153,11 @@ class _Writer:
             told = claim_sentence(self._data, self._analysis, beside)
             lines += [escape(told), "", self._table(beside_table(self._data, self._analysis, beside))]
         return "\n".join(lines) + "\n"
+
+    def across_tasks(self) -> str:
+        """All tasks together, where the operating points are tasks."""
+        table = self._table(across_tasks_table(self._data, self._analysis))
+        return f"## Across tasks\n\n{table}" if table else ""
 
     def contrasts(self) -> str:
         """The declared questions between two arms."""
@@ -196,7 +204,7 @@ class _Writer:
                 self._table(verdict_table(analysis, point)),
                 "Deciding: paired t over seeds, scope these questions; verdicts after Holm over all arms and operating "
                 "points of the sweep. Beside it: a two-way bootstrap over seeds and questions, scope questions like "
-                "these, too narrow below 10 seeds to decide; the exact sign-flip p cannot fall below its floor.",
+                "these, on which no verdict rests; the exact sign-flip p cannot fall below its floor.",
             ]
         lines += ["", self._table(result_table(self._data, analysis, point))]
         if (floor := plan.floors.get(point)) is not None:
@@ -247,10 +255,15 @@ class _Writer:
         """Curves, the state at the end of training, and cost."""
         lines = ["## How training went", "", *self._per_point(training_table), self._figure("curves.png")]
         speed = self._per_point(lambda data, point: speed_table(data, self._analysis, point))
+        speed += self._per_point(lambda data, point: threshold_table(data, self._analysis, point))
+        ends = self._per_point(lambda data, point: scaling_table(data, self._analysis, point))
         lines += [
             "## How fast it learned",
             "",
             *speed,
+            "## Where the curves would end",
+            "",
+            *ends,
             "## What it cost",
             "",
             *self._per_point(cost_table),

@@ -14,7 +14,7 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import stdtr, stdtrit
+from scipy.special import ndtri, stdtr, stdtrit
 
 ALPHA = 0.05
 # Statistics with fewer runs than this decide nothing.
@@ -64,6 +64,45 @@ def standard_error(values: ArrayLike) -> float:
         return math.nan
     # The rounded mean of equal values may differ from them, and leave a deviation of 1e-17 that looks like evidence.
     return 0.0 if np.ptp(array) == 0 else float(array.std(ddof=1) / math.sqrt(len(array)))
+
+
+def clustered_error(scores_QS: ArrayLike, clusters_Q: ArrayLike | None = None) -> float:
+    """Standard error of one model's mean score, scope: questions like these (Miller, section 2).
+
+    Samples [Q, S] are averaged within their question first, those that are not finite left out; [Q] holds such means
+    already.  Related questions share a label in ``clusters_Q``; without, each stands alone.
+    SE^2 = C / (C - 1) x sum over the C clusters of (sum of s - mean in the cluster)^2 / Q^2: Miller's clustered error,
+    with the factor that makes it s / sqrt(Q) without clusters, and for clusters of one size the standard error of the
+    mean of their means.  NaN for fewer than two clusters.
+    """
+    means = _question_means(scores_QS)
+    known = np.isfinite(means)
+    labels = np.arange(len(means)) if clusters_Q is None else np.asarray(clusters_Q)
+    _, cluster = np.unique(labels[known], return_inverse=True)
+    C = int(cluster.max()) + 1 if known.any() else 0
+    if C < MIN_SEEDS:
+        return math.nan
+    sums = np.bincount(cluster, means[known] - means[known].mean())
+    return math.sqrt(C / (C - 1) * float(sums @ sums)) / int(known.sum())
+
+
+def paired_clustered_error(scores_QS: ArrayLike, others_QS: ArrayLike, clusters_Q: ArrayLike | None = None) -> float:
+    """Standard error of the difference of two models on the same questions (Miller, section 4).
+
+    That of the differences of question means, so what makes a question hard for both drops out; the two may differ in
+    their number of samples, and a question that either lacks is left out.
+    """
+    return clustered_error(_question_means(scores_QS) - _question_means(others_QS), clusters_Q)
+
+
+def _question_means(scores_QS: ArrayLike) -> np.ndarray:
+    """[Q] or [Q, S] -> [Q], NaN for a question without a finite sample."""
+    scores = np.asarray(scores_QS, dtype=float)
+    scores = scores[:, None] if scores.ndim == 1 else scores
+    known = np.isfinite(scores)
+    counts = known.sum(axis=1)
+    sums = np.where(known, scores, 0.0).sum(axis=1)
+    return np.asarray(np.divide(sums, counts, out=np.full(len(scores), math.nan), where=counts > 0))
 
 
 def compare(differences_R: ArrayLike) -> Comparison:
@@ -118,21 +157,52 @@ def _signs(n: int) -> np.ndarray:
 def two_way_interval(
     differences_RQ: ArrayLike, *, rng: np.random.Generator, resamples: int = 2000, level: float = 1 - ALPHA
 ) -> Estimate:
-    """Percentile interval that resamples seeds and questions independently, scope: questions like these.
+    """Interval that resamples seeds and questions independently, scope: questions like these.
 
     ``differences_RQ`` holds the paired difference of every seed and question; one draw of questions serves all seeds.
-    With fewer than 10 seeds it is too narrow to decide anything and stands beside the deciding interval only.
+    A seed without values is left out, then every question that lacks one.  The percentiles of the resampled means are
+    stretched about their mean, since resampling both ways counts the noise of single cells three times, and takes a
+    few seeds for all that there are: in simulations the percentiles of 10 seeds cover 89 to 99 %, stretched 94 to 97 %.
     """
     differences = np.asarray(differences_RQ, dtype=float)
+    differences = differences[np.isfinite(differences).any(axis=1)]
+    differences = differences[:, np.isfinite(differences).all(axis=0)]
     R, Q = differences.shape
     if R < MIN_SEEDS or Q < MIN_SEEDS:
         value = float(differences.mean()) if differences.size else math.nan
         return Estimate(value=value, low=math.nan, high=math.nan, n=R)
-    seeds = rng.multinomial(R, np.full(R, 1 / R), size=resamples) / R
-    questions = rng.multinomial(Q, np.full(Q, 1 / Q), size=resamples) / Q
-    means = np.einsum("br,rq,bq->b", seeds, differences, questions, optimize=True)
-    low, high = np.quantile(means, [0.5 - level / 2, 0.5 + level / 2])
-    return Estimate(value=float(differences.mean()), low=float(low), high=float(high), n=R)
+    means = ((_shares(rng, R, resamples) @ differences) * _shares(rng, Q, resamples)).sum(axis=1)
+    value = float(differences.mean())
+    ends = np.quantile(means, [0.5 - level / 2, 0.5 + level / 2])
+    low, high = value + _stretch(differences, level) * (ends - value)
+    return Estimate(value=value, low=float(low), high=float(high), n=R)
+
+
+def _shares(rng: np.random.Generator, size: int, resamples: int) -> np.ndarray:
+    """[resamples, size]: how often each of ``size`` units comes up in a draw of that many with replacement, over it."""
+    drawn = rng.integers(size, size=(resamples, size)) + size * np.arange(resamples)[:, None]
+    return np.bincount(drawn.ravel(), minlength=resamples * size).reshape(resamples, size) / size
+
+
+def _stretch(differences_RQ: np.ndarray, level: float) -> float:
+    """Width of the t interval of two crossed random effects over that of percentiles of the resampled means.
+
+    Its variance is s_R^2 / R + max(0, s_Q^2 / Q - s_e^2 / RQ), from seed means, question means and what neither
+    explains: what seeds leave open on these questions, and what questions add to it.  Degrees of freedom after
+    Satterthwaite, at least those of the shorter axis.
+    """
+    R, Q = differences_RQ.shape
+    by_seed, by_question = differences_RQ.mean(axis=1, keepdims=True), differences_RQ.mean(axis=0, keepdims=True)
+    rest = differences_RQ - by_seed - by_question + differences_RQ.mean()
+    free = np.array([R - 1, Q - 1, (R - 1) * (Q - 1)])
+    parts = np.array([by_seed.var(ddof=1) / R, by_question.var(ddof=1) / Q, (rest**2).sum() / free[2] / (R * Q)])
+    # What resampling alone gives: of each variance that of its units taken for all there are, and all three added.
+    resampled = float(parts @ (free / [R, Q, R * Q]))
+    if resampled == 0:
+        return 1.0
+    variance = float(parts[0] + max(0.0, parts[1] - parts[2]))
+    df = max(variance**2 / float(parts**2 @ (1 / free)), min(R, Q) - 1)
+    return float(stdtrit(df, 0.5 + level / 2) / ndtri(0.5 + level / 2)) * math.sqrt(variance / resampled)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -1,19 +1,22 @@
 """Tables of what happened during training: corners, its end, its speed, its cost."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 
 from klear_core.runs.schema import CORNERS
 from reports.analysis import Analysis
+from reports.curves import area_under_curve, cost_of_reaching
 from reports.load import RunData, SweepData
 from reports.markdown import Table, interval, number
-from reports.stats import mean_interval
+from reports.stats import Estimate, mean_interval
 from reports.tables import arm_name, file_name
 
 SPEED_SHARE = 0.25
 SPEED_WINDOW = 5
+AXES = ("samples", "tokens", "updates", "seconds")
 
 
 def corner_table(data: SweepData, point: str) -> Table:
@@ -87,41 +90,106 @@ def training_table(data: SweepData, point: str) -> Table:
 
 
 def speed_table(data: SweepData, analysis: Analysis, point: str) -> Table:
-    """How fast training went beside where it ended: area under the curve, and what a threshold cost."""
+    """How fast training went, whatever it is counted in: accuracy at the end, and its mean up to the same cost."""
+    curves = {treatment: _curves(data, point, treatment) for treatment in data.plan.treatments}
+    done = {treatment: _curves(data, point, treatment, finished=True) for treatment in data.plan.treatments}
+    spent = [{axis: curve[axis][-1] for axis in AXES} for by_seed in done.values() for curve in by_seed.values()]
+    budgets = {axis: min((s[axis] for s in spent if math.isfinite(s[axis])), default=math.nan) for axis in AXES}
+    areas = {
+        treatment: {seed: {axis: _area(curve, axis, budgets[axis]) for axis in AXES} for seed, curve in by_seed.items()}
+        for treatment, by_seed in curves.items()
+    }
+    theirs = areas.get(data.plan.baseline or "", {})
+    rows, raw = [], []
+    for treatment, by_seed in areas.items():
+        if not by_seed:
+            continue
+        end = mean_interval([curve["correct_fraction"][-SPEED_WINDOW:].mean() for curve in done[treatment].values()])
+        means = {axis: mean_interval([area[axis] for area in by_seed.values()]) for axis in AXES}
+        shared = [seed for seed in by_seed if seed in theirs and treatment != data.plan.baseline]
+        gap = mean_interval([by_seed[seed]["tokens"] - theirs[seed]["tokens"] for seed in shared])
+        shown = [interval(end), *[interval(found) for found in means.values()], interval(gap, "+.3f")]
+        rows.append([treatment, *shown, f"{means['tokens'].n} of {len(data.at(point, treatment))}"])
+        row: dict[str, object] = {"point": point, "treatment": treatment, "runs": len(by_seed)}
+        row |= _columns("end", end)
+        for axis, found in means.items():
+            row |= {f"{axis}_until": budgets[axis]} | _columns(f"{axis}_area", found)
+        raw.append(row | _columns("difference", gap))
+    until = ", ".join(f"{number(budget, ',.0f')} {axis}" for axis, budget in budgets.items())
+    header = ["arm", "at the end", *[f"mean over {axis}" for axis in AXES], "over tokens, minus baseline", "runs"]
+    notes = [
+        f"Training accuracy: of the last {SPEED_WINDOW} steps of finished runs, and the area under its curve divided "
+        f"by the cost, up to the least that a finished run of any arm here spent: {until}. Seconds leave out "
+        "evaluation. 95 % t intervals over seeds, the difference paired by seed, none corrected: a secondary look. "
+        "Runs: those that spent as much.",
+    ]
+    return Table(name=file_name("speed", point), header=header, rows=rows, raw=pd.DataFrame(raw), notes=notes)
+
+
+def threshold_table(data: SweepData, analysis: Analysis, point: str) -> Table:
+    """What it cost to come to a threshold, and how many runs did."""
     start = analysis.starts[point].value
     # A quarter of the way from the start to 1: fixed by the start alone, so no arm has a say in it.
     threshold = start + SPEED_SHARE * (1 - start)
     rows, raw = [], []
     for treatment in data.plan.treatments:
-        runs = [run for run in data.at(point, treatment) if "correct_fraction" in run.steps]
-        if not runs:
+        curves = list(_curves(data, point, treatment).values())
+        if math.isnan(threshold) or not curves:
             continue
-        area = mean_interval([float(run.steps["correct_fraction"].mean()) for run in runs])
-        reached = [row for run in runs if (row := _first_above(run.steps, threshold)) is not None]
-        means = {name: mean([float(row[name]) for row in reached]) for name in ("step", "updates", "tokens")}
-        cells = [number(means["step"], ".1f"), number(means["updates"], ",.0f"), number(means["tokens"], ",.0f")]
-        rows.append([treatment, interval(area), f"{len(reached)} of {len(runs)}", *cells])
-        raw.append(
-            {"point": point, "treatment": treatment, "area": area.value, "area_low": area.low, "area_high": area.high}
-            | {"threshold": threshold, "reached": len(reached), "runs": len(runs), **means}
-        )
-    header = ["arm", "training accuracy, mean over all steps", "reached", "steps", "updates", "tokens"]
-    told = (
-        f"{number(threshold)}, a quarter of the way from the supervised start to 1"
-        if not math.isnan(start)
-        else "unknown"
-    )
+        found = {
+            axis: [cost_of_reaching(c[axis], c["correct_fraction"], threshold, window=SPEED_WINDOW) for c in curves]
+            for axis in AXES
+        }
+        reached = sum(crossing.reached for crossing in found["tokens"])
+        cells = []
+        row: dict[str, object] = {"point": point, "treatment": treatment, "threshold": threshold, "reached": reached}
+        row["runs"] = len(curves)
+        for axis, crossings in found.items():
+            censored = not all(crossing.reached for crossing in crossings)
+            costs = [crossing.cost for crossing in crossings]
+            # Without the cost of one run, that of all is not known.
+            told = mean_interval([] if any(math.isnan(cost) for cost in costs) else costs)
+            form = ",.1f" if axis == "seconds" else ",.0f"
+            # A run that never came there counts with all that it spent, so their mean can only be too small.
+            cells.append(f"at least {number(told.value, form)}" if censored and told.n else interval(told, form))
+            low, high = (math.nan, math.nan) if censored else (told.low, told.high)
+            row |= {axis: told.value, f"{axis}_low": low, f"{axis}_high": high, f"{axis}_is_lower_bound": censored}
+        raw.append(row)
+        rows.append([treatment, f"{reached} of {len(curves)}", *cells])
     notes = [
-        f"Reached: runs whose training accuracy, averaged over {SPEED_WINDOW} steps, came to {told}; the costs are "
-        "means over these runs only."
+        f"Reached: training accuracy, averaged over {SPEED_WINDOW} steps, came to {number(threshold)}, a quarter of "
+        "the way from the supervised start to 1; the cost is read off the straight line between two steps, with 95 % t "
+        "intervals over seeds. At least: some runs never came there and count with all that they spent.",
     ]
-    return Table(name=file_name("speed", point), header=header, rows=rows, raw=pd.DataFrame(raw), notes=notes)
+    header = ["arm", "reached", *AXES]
+    return Table(name=file_name("threshold", point), header=header, rows=rows, raw=pd.DataFrame(raw), notes=notes)
 
 
-def _first_above(steps: pd.DataFrame, threshold: float) -> pd.Series | None:
-    smooth = steps["correct_fraction"].rolling(SPEED_WINDOW).mean()
-    reached = steps[smooth >= threshold]
-    return reached.iloc[0] if len(reached) else None
+def learning_curve(run: RunData) -> dict[str, np.ndarray]:
+    """Training accuracy by step beside what it had cost by then, one array each of ``AXES``.
+
+    Seconds are those of training without evaluation, NaN from the first step on whose timings are missing.
+    """
+    curve = {name: run.steps[name].to_numpy(dtype=float) for name in (*AXES[:3], "correct_fraction")}
+    spent: dict[int, float] = {}
+    if not run.timings.empty:
+        phases = run.timings[["rollout_s", "reward_s", "score_s", "update_s"]].to_numpy(dtype=float)
+        spent = dict(zip(run.timings["step"], phases.sum(axis=1), strict=True))
+    return curve | {"seconds": np.cumsum([spent.get(step, math.nan) for step in run.steps["step"]])}
+
+
+def _curves(data: SweepData, point: str, treatment: str, *, finished: bool = False) -> dict[int, dict[str, np.ndarray]]:
+    """The learning curve of every seed that left one (and came to its end)."""
+    runs = [run for run in data.at(point, treatment) if "correct_fraction" in run.steps]
+    return {run.planned.seed: learning_curve(run) for run in runs if not (finished and run.problem)}
+
+
+def _columns(name: str, found: Estimate) -> dict[str, float]:
+    return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
+
+
+def _area(curve: Mapping[str, np.ndarray], axis: str, budget: float) -> float:
+    return area_under_curve(curve[axis], curve["correct_fraction"], until=budget)
 
 
 def cost_table(data: SweepData, point: str) -> Table:

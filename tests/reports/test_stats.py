@@ -1,4 +1,4 @@
-"""Each statistic against SciPy, a closed form or brute force; the deciding interval also by simulation."""
+"""Each statistic against SciPy, a closed form or brute force; what they promise together is in test_simulations."""
 
 import itertools
 import math
@@ -10,11 +10,13 @@ from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
 from reports.stats import (
+    clustered_error,
     collapsed,
     compare,
     holm,
     mean_interval,
     minimum_detectable_effect,
+    paired_clustered_error,
     pass_at_k,
     sign_flip_p,
     standard_error,
@@ -123,16 +125,6 @@ def test_pass_at_k_takes_a_count_a_question_and_does_not_overflow():
     assert pass_at_k(5000, [100], 2500)[0] == pytest.approx(large)
 
 
-def test_the_two_way_interval_covers_its_wider_scope_with_ten_seeds():
-    rng = np.random.default_rng(3)
-    hits, trials, truth = 0, 300, 0.05
-    for _ in range(trials):
-        seeds, questions = rng.normal(0, 0.05, (10, 1)), rng.normal(0, 0.3, (1, 60))
-        found = two_way_interval(truth + seeds + questions + rng.normal(0, 0.3, (10, 60)), rng=rng, resamples=300)
-        hits += found.low <= truth <= found.high
-    assert 0.91 <= hits / trials <= 0.985  # 93 to 97 % and two Monte-Carlo standard errors of 300 trials
-
-
 def test_the_two_way_interval_resamples_seeds_and_questions():
     rng = np.random.default_rng(0)
     by_seed = np.repeat(rng.normal(size=(8, 1)), 50, axis=1)
@@ -143,32 +135,92 @@ def test_the_two_way_interval_resamples_seeds_and_questions():
         assert found.value == pytest.approx(differences.mean())
         return found.high - found.low
 
-    # Percentile widths of a bootstrap mean: 2 x 1.96 x population deviation / sqrt(n).
-    assert width(by_seed) == pytest.approx(3.92 * by_seed[:, 0].std() / 8**0.5, rel=0.1)
-    assert width(by_question) == pytest.approx(3.92 * by_question[0].std() / 50**0.5, rel=0.1)
+    # What only seeds move has the width of the t interval over seeds, what only questions move that over questions.
+    for differences, means in ((by_seed, by_seed[:, 0]), (by_question, by_question[0])):
+        deciding = mean_interval(means)
+        assert width(differences) == pytest.approx(deciding.high - deciding.low, rel=0.1)
     assert width(np.ones((4, 4))) == 0
     assert math.isnan(two_way_interval(np.ones((1, 9)), rng=rng).low)
 
 
-@pytest.mark.parametrize("seeds", [3, 5, 10])
-def test_the_deciding_interval_covers_as_promised(seeds):
-    rng = np.random.default_rng(seeds)
-    truth, hits, trials = 0.05, 0, 2000
-    for _ in range(trials):
-        # Crossed design: seed effects and binomial noise of 64 questions on each seed's difference.
-        differences = truth + rng.normal(0, 0.05, seeds) + rng.normal(0, 0.5 / 8, seeds)
-        found = compare(differences).difference
-        hits += found.low <= truth <= found.high
-    assert 0.93 <= hits / trials <= 0.97
+def test_the_two_way_interval_leaves_out_seeds_and_questions_without_values():
+    differences = np.random.default_rng(0).normal(size=(6, 20))
+    holed = np.hstack([differences, np.ones((6, 1))])
+    holed[2, 20] = math.nan
+    holed = np.vstack([holed, np.full((1, 21), math.nan)])
+    whole = two_way_interval(differences, rng=np.random.default_rng(1))
+    assert two_way_interval(holed, rng=np.random.default_rng(1)) == whole
+    assert whole.n == 6
+    assert math.isnan(two_way_interval(np.full((3, 4), math.nan), rng=np.random.default_rng(1)).value)
 
 
-def test_equal_arms_are_called_different_no_more_often_than_promised():
+QUESTIONS = st.lists(st.lists(st.integers(0, 1).map(float), min_size=3, max_size=3), min_size=2, max_size=9)
+
+
+@given(QUESTIONS)
+def test_without_clusters_the_clustered_error_is_that_of_the_mean_over_questions(scores_QS):
+    means = np.mean(scores_QS, axis=1)
+    assert clustered_error(scores_QS) == pytest.approx(standard_error(means), abs=1e-12)
+    assert clustered_error(means) == pytest.approx(standard_error(means), abs=1e-12)
+
+
+@given(QUESTIONS, st.data())
+def test_the_clustered_error_is_that_of_all_pairs_within_a_cluster(scores_QS, data):
+    Q = len(scores_QS)
+    labels = data.draw(st.lists(st.sampled_from("abc"), min_size=Q, max_size=Q))
+    C = len(set(labels))
+    means = np.mean(scores_QS, axis=1)
+    pairs = sum(
+        (means[i] - means.mean()) * (means[j] - means.mean())
+        for i, j in itertools.product(range(Q), repeat=2)
+        if labels[i] == labels[j]
+    )
+    found = clustered_error(scores_QS, labels)
+    if C < 2:
+        assert math.isnan(found)
+    else:
+        assert found == pytest.approx(math.sqrt(max(pairs, 0.0) * C / (C - 1)) / Q, abs=1e-9)
+
+
+def test_questions_that_agree_within_their_cluster_count_once():
+    means = np.array([0.1, 0.4, 0.8, 0.9])
+    assert clustered_error(np.repeat(means, 5), np.repeat(range(4), 5)) == pytest.approx(standard_error(means))
+    assert clustered_error(np.repeat(means, 5)) < standard_error(means) / 2
+
+
+@pytest.mark.parametrize("size", [1, 4])
+def test_the_clustered_error_is_the_deviation_that_a_mean_has_over_repeated_evaluations(size):
     rng = np.random.default_rng(0)
-    called = 0
-    for _ in range(1000):
-        p_values = [compare(rng.normal(0, 0.05, 5)).p for _ in range(6)]
-        called += any(p < 0.05 for p in holm(p_values))
-    assert called / 1000 <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / 1000)
+    clusters = np.repeat(np.arange(40), size)
+    means, errors = [], []
+    for _ in range(400):
+        easy = rng.normal(0, 0.2, 40)[clusters] + rng.normal(0, 0.1, len(clusters))
+        scores_QS = rng.binomial(1, np.clip(0.5 + easy, 0, 1)[:, None], (len(clusters), 8))
+        means.append(scores_QS.mean())
+        errors.append(clustered_error(scores_QS, clusters))
+    assert np.mean(errors) == pytest.approx(np.std(means), rel=0.1)
+
+
+def test_the_paired_error_is_that_of_differences_and_leaves_out_what_either_lacks():
+    rng = np.random.default_rng(0)
+    hard = rng.uniform(0, 1, 200)[:, None]
+    ours, theirs = rng.binomial(1, hard, (200, 8)).astype(float), rng.binomial(1, hard, (200, 4)).astype(float)
+    clusters = np.arange(200) // 2
+    found = paired_clustered_error(ours, theirs, clusters)
+    assert found == pytest.approx(standard_error((ours.mean(1) - theirs.mean(1)).reshape(100, 2).mean(1)))
+    # What makes a question hard for both drops out.
+    assert found < math.hypot(clustered_error(ours, clusters), clustered_error(theirs, clusters)) / 1.5
+    # As a question of its own, not as a wrong answer.
+    ours[:2] = math.nan
+    ours[2, 5] = math.nan
+    means = np.nanmean(ours[2:], axis=1) - theirs[2:].mean(axis=1)
+    assert paired_clustered_error(ours, theirs, clusters) == pytest.approx(clustered_error(means, clusters[2:]))
+
+
+def test_after_holm_over_six_comparisons_a_sign_flip_test_needs_eight_seeds():
+    for seeds, enough in ((7, False), (8, True)):
+        floor = compare(np.arange(1, seeds + 1) / 10).sign_flip_p
+        assert (holm([floor] * 6)[0] < 0.05) == enough
 
 
 def test_collapse_is_no_variance_for_ten_steps_or_a_length_far_from_the_starts():
