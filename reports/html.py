@@ -12,11 +12,11 @@ from typing import Any
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from reports.markdown import numeric
+from reports.markdown import numeric, plain
 
 _HERE = Path(__file__).resolve().parent
 _KINDS = {".svg": "image/svg+xml", ".png": "image/png"}
-_SAFE_LINK = re.compile(r"https?://|#|[\w./-]+(#[\w.-]*)?$")
+_SAFE_LINK = re.compile(r"https?://|#|[\w.][\w./-]*(#[\w.-]*)?$")
 _IN_CONTENTS = ("h2", "h3")
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -69,7 +69,7 @@ def render_page(markdown_text: str, *, title: str, figures: Mapping[str, Path]) 
     listed = [f'<li class="{tag}"><a href="#{name}">{html.escape(text)}</a></li>\n' for tag, name, text in headings]
     return _PAGE.format(
         policy=policy,
-        title=html.escape(title),
+        title=html.escape(plain(title)),
         style=(_HERE / "page.css").read_text(encoding="utf-8"),
         contents="".join(listed),
         body=parser.renderer.render(tokens, parser.options, {}),
