@@ -147,9 +147,12 @@ def test_links_lead_to_the_web_to_files_beside_and_from_a_text_to_its_page():
 
 
 def test_columns_of_numbers_stand_at_the_right_and_no_cell_has_a_style():
-    rows = [["a", "**0.5 [0.4, 0.6]**", "x 1"], ["b", "—", "2"]]
+    rows = [["a", "**0.5 [0.4, 0.6]**", "x 1"], ["b", "—", "2"], ["c", "— (not run)", "3"]]
     table = Table(name="t", header=["arm", "score", "note"], rows=rows, raw=pd.DataFrame())
     found = page(table.markdown())
-    assert [cell.get("class") for cell in found.all("td")] == [None, "number", None] * 2
+    assert [cell.get("class") for cell in found.all("td")] == [
+        *([None, "number", None] * 2),
+        *(None, "number words", None),
+    ]
     assert [cell.get("class") for cell in found.all("th")] == [None, "number", None]
     assert not [tag for tag, attrs in found.tags if "style" in attrs]
