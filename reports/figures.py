@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
 from klear_core.runs.schema import CORNERS, REFERENCE_BAND
-from klear_core.runs.store import write_text
 from reports.analysis import Analysis
 from reports.comparisons import spec_for
 from reports.factors import factor_figure
@@ -86,7 +85,7 @@ def save_figure(figure: Figure, path: Path) -> None:
     drawn = StringIO()
     figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None})
     # Each text is in a comment beside its outlines, and a control character there makes the file no XML.
-    write_text(path.with_suffix(".svg"), CONTROL.sub("", drawn.getvalue()))
+    path.with_suffix(".svg").write_text(CONTROL.sub("", drawn.getvalue()), encoding="utf-8")
 
 
 def results_figure(data: SweepData, analysis: Analysis) -> Figure | None:

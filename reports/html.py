@@ -12,11 +12,12 @@ from typing import Any
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from reports.markdown import numeric
+from reports.markdown import DASH, numeric, plain
 
 _HERE = Path(__file__).resolve().parent
 _KINDS = {".svg": "image/svg+xml", ".png": "image/png"}
-_SAFE_LINK = re.compile(r"https?://|#|[\w./-]+(#[\w.-]*)?$")
+_SAFE_LINK = re.compile(r"https?://|#|[\w.][\w./-]*(#[\w.-]*)?$")
+_ON_ONE_LINE = 40  # letters: a number with its interval and verdict
 _IN_CONTENTS = ("h2", "h3")
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -69,7 +70,7 @@ def render_page(markdown_text: str, *, title: str, figures: Mapping[str, Path]) 
     listed = [f'<li class="{tag}"><a href="#{name}">{html.escape(text)}</a></li>\n' for tag, name, text in headings]
     return _PAGE.format(
         policy=policy,
-        title=html.escape(title),
+        title=html.escape(plain(title)),
         style=(_HERE / "page.css").read_text(encoding="utf-8"),
         contents="".join(listed),
         body=parser.renderer.render(tokens, parser.options, {}),
@@ -131,8 +132,9 @@ def _align_numbers(tokens: Sequence[Token]) -> None:
         elif token.type == "table_close":
             for column in zip(*cells, strict=True):
                 if numeric([text for _, text in column[1:]]):
-                    for cell, _ in column:
-                        cell.attrSet("class", "number")
+                    for cell, text in column:
+                        told = len(text) > _ON_ONE_LINE or (text.startswith(DASH) and text != DASH)
+                        cell.attrSet("class", "number words" if told else "number")
 
 
 def _text(inline: Token) -> str:

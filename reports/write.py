@@ -48,12 +48,14 @@ def write_document(
     """
     for table in tables:
         table.write_csv(folder)
-        write_text(folder / f"{table.name}.tex", latex_table(table))
-    write_text(folder / f"{name}.json", json_text(document_record(title, tables, facts)))
+        (folder / f"{table.name}.tex").write_text(latex_table(table), encoding="utf-8")
+    record = json_text(document_record(title, tables, facts))
+    (folder / f"{name}.json").write_text(record, encoding="utf-8")
     inside = {
         figure: path if (path := (folder / figure).with_suffix(".svg")).is_file() else folder / figure
         for figure in figures
     }
-    write_text(folder / f"{name}.html", render_page(markdown, title=title, figures=inside))
+    page = render_page(markdown, title=title, figures=inside)
+    (folder / f"{name}.html").write_text(page, encoding="utf-8")
     write_text(folder / f"{name}.md", markdown)
     return folder / f"{name}.md"

@@ -1,5 +1,6 @@
 """What a report says about a sweep whose truth is known, recomputed here from the stored rows."""
 
+import json
 import math
 import re
 import sys
@@ -191,9 +192,13 @@ def test_figures_and_tables_are_beside_the_report_and_the_same_rows_give_the_sam
         assert path.read_bytes() == (again / path.name).read_bytes(), path.name
     for name in ("results.png", "curves.png", "cost_curves.png", "corners.png", "weights.png"):
         assert (out / name).read_bytes().startswith(b"\x89PNG")
+        assert "<svg" in (out / name).with_suffix(".svg").read_text()
         assert f"]({name})" in text
     for name in re.findall(r"`([\w-]+\.csv)`", text):
         assert len(pd.read_csv(out / name)) > 0
+        assert (out / name).with_suffix(".tex").read_text().count("\\midrule") == 1
+    assert (out / "report.html").read_text().count("data:image/svg+xml") == len(list(out.glob("*.svg")))
+    assert json.loads((out / "report.json").read_text()) == report_module.report_record(data, analyse(data))
     assert (out / "verdicts-u4.csv").exists()
     assert (out / "verdicts-u16.csv").exists()
 
