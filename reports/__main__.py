@@ -6,7 +6,7 @@ import sys
 from klear_core.errors import HarnessError
 
 # Word -> module of ``reports.commands``; any other first word is the name of a sweep.
-COMMANDS: dict[str, str] = {}
+COMMANDS: dict[str, str] = {"objectives": "objectives"}
 
 
 def main() -> None:
