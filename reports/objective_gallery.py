@@ -131,7 +131,7 @@ def _panel(axis: Any, gallery: Gallery, each: ObjectiveCurves) -> None:
     axis.set_yticks(_TICKS["y"], [f"{tick:g}" for tick in _TICKS["y"]])
     axis.minorticks_off()
     axis.tick_params(labelsize=8, length=2.5)
-    axis.set_title(f"{each.name}\n", loc="left", fontsize=9.5, fontweight="bold", pad=3, linespacing=1.1)
+    axis.set_title(each.name, loc="left", fontsize=9.5, fontweight="bold", pad=14)
     note = shorten(each.note, _NOTE, placeholder=" …")
     below = axis.text(0, 1.02, note, transform=axis.transAxes, va="bottom", fontsize=7.2, color="0.35")
     below.set_in_layout(False)  # a long one would push the panels apart
