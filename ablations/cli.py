@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import json
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -145,6 +146,18 @@ def list_(
         say_listing(what, found[what])
 
 
+@app.command(epilog="Example: ablations objectives --out objectives.json")
+def objectives(
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="where the JSON goes")],
+) -> None:
+    """Write F(r, A), formula, parameters and source of every objective to FILE; `python -m reports` draws it."""
+    from klear_core.objectives.gallery import gallery
+    from klear_core.runs.store import write_text
+
+    write_text(out, json.dumps(gallery(catalog.objectives())) + "\n")
+    say(f"objectives: {out}")
+
+
 @app.command(epilog="Example: ablations show clipping/gppo-u16/seed0")
 def show(
     run: Annotated[str, typer.Argument(metavar="RUN", help="a folder, sweep/arm/seed0, or the beginning of a run_id")],
@@ -261,3 +274,7 @@ def describe(
 def main() -> None:
     """Entry point of the console script."""
     app()
+
+
+if __name__ == "__main__":
+    main()

@@ -3,6 +3,8 @@
 A control that fails is for the report to tell; what goes wrong here is told in the file and stops nothing.
 """
 
+import signal
+import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,6 +15,7 @@ import yaml
 
 from ablations.child import limit_memory
 from ablations.pool import fork_server
+from ablations.processes import die_with_parent, stop_requests
 from klear_core.config import ObjectiveConfig, RunConfig
 from klear_core.errors import HarnessError, RunStoreError
 from klear_core.runs import provenance, schema, store
@@ -20,6 +23,8 @@ from klear_core.settings import build
 
 _COMPARED = "control.name"  # by the sweeps that have identities
 _UNALTERED = "none"
+_LIMIT_S = 900.0  # they take seconds, even on a busy machine
+_LOOK_S = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,14 +94,24 @@ def _compute_in_child(task: Task) -> None:
     path.unlink(missing_ok=True)
     process = fork_server().Process(target=_main, args=(task,), daemon=True)
     process.start()
-    process.join()
-    if not path.is_file():
+    last = time.monotonic() + _LIMIT_S
+    with stop_requests() as stop:
+        while process.is_alive() and not stop.is_set() and time.monotonic() < last:
+            process.join(_LOOK_S)
+    told = "interrupted by the user" if stop.is_set() else f"it took more than {_LIMIT_S:g} seconds"
+    if process.is_alive():
+        process.kill()
+        process.join()
+    elif not stop.is_set():
         told = f"its process ended with exit code {process.exitcode}"
+    if not path.is_file():
         store.write_json(path, _without_checks(told, task.source))
 
 
 def _main(task: Task) -> None:
     """The child: whatever goes wrong becomes the reason why there are no checks."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
+    die_with_parent()
     try:
         found = _compute(task)
     except Exception as error:

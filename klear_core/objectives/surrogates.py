@@ -73,7 +73,13 @@ def check_params(name: str, params: Mapping[str, object]) -> dict[str, float | N
 
 @surrogate("reinforce")
 def reinforce(logprobs_NT: Tensor, old_logprobs_NT: Tensor, advantages_NT: Tensor) -> Tensor:
-    """Importance-weighted REINFORCE, loss -r A:  F = r."""
+    """Importance-weighted REINFORCE.
+
+    F = r   otherwise
+
+    Loss: -r * A
+    Source: Williams 1992, doi:10.1007/BF00992696, with importance weights
+    """
     logprobs_NT, old_logprobs_NT, advantages_NT = _promote(logprobs_NT, old_logprobs_NT, advantages_NT)
     return _weighted(_ratio(logprobs_NT, old_logprobs_NT, advantages_NT), advantages_NT)
 
@@ -88,10 +94,15 @@ def ppo_clip(
     clip_high: float,
     dual_clip: float | None,
 ) -> Tensor:
-    """PPO-clip, loss -min(r A, clip(r, 1 - clip_low, 1 + clip_high) A) (arXiv 1707.06347 Eq. 7; Klear Eq. 10).
+    """PPO-clip; with ``dual_clip`` also bad answers' tokens stop where the ratio is large, at the loss -dual_clip * A.
 
-    F = 0 if (A > 0 and r > 1 + clip_high) or (A < 0 and r < 1 - clip_low), else r.  With ``dual_clip`` = c also
-    F = 0 if A < 0 and r > c, where the loss is -c A (arXiv 1912.09729).
+    F = 0   if A > 0 and r > 1 + clip_high
+        0   if A < 0 and r < 1 - clip_low
+        0   if A < 0 and r > dual_clip
+        r   otherwise
+
+    Loss: -min(r * A, clip(r, 1 - clip_low, 1 + clip_high) * A)
+    Source: arXiv 1707.06347 Eq. 7; Klear Eq. 10; dual clip arXiv 1912.09729
     """
     return _clipped(logprobs_NT, old_logprobs_NT, advantages_NT, clip_low, clip_high, dual_clip, keep_gradient=False)
 
@@ -108,11 +119,15 @@ def gppo(
     beta_high: float,
     dual_clip: float | None,
 ) -> Tensor:
-    """GPPO, general form: clipped tokens keep a bounded gradient (arXiv 2508.07629 Eq. 11-12 and 17-18; 2509.20712).
+    """GPPO, general form: clipped tokens keep a bounded gradient; ``dual_clip`` as in ``ppo_clip``.
 
-    F = beta_high (1 + clip_high) if A > 0 and r > 1 + clip_high; beta_low (1 - clip_low) if A < 0 and
-    r < 1 - clip_low; else r.  With both betas 1 the value is PPO-clip's; betas scale it in the clipped corners.
-    ``dual_clip`` as in ``ppo_clip``.
+    F = beta_high * (1 + clip_high)   if A > 0 and r > 1 + clip_high
+        beta_low * (1 - clip_low)     if A < 0 and r < 1 - clip_low
+        0                             if A < 0 and r > dual_clip
+        r                             otherwise
+
+    Loss: PPO-clip's value, times beta_high or beta_low in the two clipped corners
+    Source: arXiv 2508.07629 Eq. 11-12 and 17-18; CE-GPPO arXiv 2509.20712
     """
     return _clipped(
         logprobs_NT,
@@ -131,9 +146,14 @@ def gppo(
 def cispo(
     logprobs_NT: Tensor, old_logprobs_NT: Tensor, advantages_NT: Tensor, *, weight_low: float, weight_high: float
 ) -> Tensor:
-    """CISPO, loss -sg(clip(r, weight_low, weight_high)) A log pi (arXiv 2506.13585; Klear Eq. 16): F = that weight.
+    """CISPO: the weight itself is clipped, to absolute bounds rather than distances from 1.
 
-    The bounds are absolute weights, not distances from 1.
+    F = weight_low    if r < weight_low
+        weight_high   if r > weight_high
+        r             otherwise
+
+    Loss: -sg(clip(r, weight_low, weight_high)) * A * log pi
+    Source: arXiv 2506.13585; Klear Eq. 16
     """
     logprobs_NT, old_logprobs_NT, advantages_NT = _promote(logprobs_NT, old_logprobs_NT, advantages_NT)
     weights_NT = (logprobs_NT.detach() - old_logprobs_NT).exp().clamp(weight_low, weight_high)

@@ -1,6 +1,8 @@
 """Identities are made once for a finished sweep of controls, and what keeps them away is told in their file."""
 
 import dataclasses
+import signal
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -66,25 +68,46 @@ def test_only_sweeps_of_controls_are_asked(make_config):
     assert not identities.is_asked(make_config())
 
 
-def test_a_start_that_cannot_be_loaded_is_told_in_the_file(sweep):
+def test_a_start_that_cannot_be_loaded_is_told_in_the_file(sweep, monkeypatch):
+    # The test process is no child of a sweep.
+    monkeypatch.setattr(identities, "die_with_parent", lambda: None)
+    monkeypatch.setattr(signal, "signal", lambda *ignored: None)
     task = identities._task(sweep, PLAN, sweep.parent, "s")
     assert task.start == sweep.parent / schema.SFT_STORE_DIR / "key" / schema.CHECKPOINT_DIR
     identities._main(task)
     assert "checkpoint folder" in store.read_identities(sweep).problem
 
 
-def test_a_child_that_dies_is_told_in_the_file(sweep, monkeypatch):
-    class Process:
-        exitcode = -9
+class Process:
+    """A child that is over, or that never ends."""
 
-        def __init__(self, **arguments): ...
-        def start(self): ...
-        def join(self): ...
+    exitcode = -9
 
-    monkeypatch.setattr(identities, "fork_server", lambda: type("Server", (), {"Process": Process}))
+    def __init__(self, *, ends, **arguments):
+        self.ends, self.killed = ends, False
+
+    def start(self): ...
+
+    def is_alive(self):
+        return not self.ends and not self.killed
+
+    def join(self, timeout=None):
+        assert timeout is not None or not self.is_alive()
+
+    def kill(self):
+        self.killed = True
+
+
+@pytest.mark.parametrize(
+    ("ends", "told"), [(True, "its process ended with exit code -9"), (False, "it took more than 0.01 seconds")]
+)
+def test_a_child_that_dies_or_hangs_is_told_in_the_file(sweep, monkeypatch, ends, told):
+    server = SimpleNamespace(Process=lambda **arguments: Process(ends=ends, **arguments))
+    monkeypatch.setattr(identities, "fork_server", lambda: server)
+    monkeypatch.setattr(identities, "_LIMIT_S", 0.01)
     found, said = ask(sweep)
-    assert found.problem == "its process ended with exit code -9"
-    assert said == [f"identities: not checked: {found.problem}"]
+    assert found.problem == told
+    assert said == [f"identities: not checked: {told}"]
 
 
 @pytest.mark.parametrize("state", ["failed", "running", "interrupted"])

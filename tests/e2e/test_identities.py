@@ -11,7 +11,7 @@ pytestmark = pytest.mark.slow
 
 def test_a_sweep_of_controls_leaves_its_identities_and_the_batch_behind_them(tmp_path):
     command = ["+sweep=controls", "control=none", "scale=smoke", f"launch.runs_dir={tmp_path}"]
-    done = run_command(*command, WANDB_MODE="disabled")
+    done = run_command(*command, timeout_s=480, WANDB_MODE="disabled")
     assert done.returncode == 0, done.stdout + done.stderr
     sweep = tmp_path / "controls"
     found = store.read_identities(sweep)
@@ -24,8 +24,3 @@ def test_a_sweep_of_controls_leaves_its_identities_and_the_batch_behind_them(tmp
     assert "identities: " in done.stdout
     with safe_open(sweep / schema.IDENTITY_BATCH_FILE, framework="np") as batch:
         assert {"token_ids_NL", "old_logprobs_NT", "new_logprobs_NT", "advantages_N"} <= set(batch.keys())
-    (sweep / schema.IDENTITIES_FILE).unlink()
-    again = run_command(*command, WANDB_MODE="disabled")
-    assert again.returncode == 0, again.stdout + again.stderr
-    assert "1 finished runs are reused" in again.stdout
-    assert store.read_identities(sweep) == found

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from klear_core.runs import folders, schema
+from klear_core.runs.gallery import read_gallery
 from tests.ablations.commands.cli_store import (
     SFT_KEY,
     ablations,
@@ -163,3 +164,15 @@ def test_show_tells_of_dead_and_failed_runs_without_control_characters(runs):
 )
 def test_an_unknown_or_ambiguous_run_is_refused_with_what_is_near(asked, message, runs):
     assert message in refused("show", asked, "--runs", runs)
+
+
+def test_objectives_writes_what_list_names_and_nothing_beside_it(tmp_path):
+    ablations("objectives", "--out", str(tmp_path / "new" / "f.json"))
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["f.json"]
+    names = [each.name for each in read_gallery(tmp_path / "new" / "f.json").objectives]
+    assert sorted(names) == sorted(path.stem for path in (SWEEPS / "objective").glob("*.yaml"))
+
+
+def test_objectives_that_cannot_be_written_are_one_line(tmp_path):
+    (tmp_path / "file").touch()
+    assert "is a file" in refused("objectives", "--out", str(tmp_path / "file" / "f.json"))
