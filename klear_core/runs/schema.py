@@ -32,6 +32,7 @@ from typing import Any
 from klear_core.runs.fields import (
     CORNERS,
     EVAL_COLUMNS,
+    EVAL_TYPES,
     REFERENCE_BAND,
     ROLLOUT_COLUMNS,
     SFT_STEP_FIELDS,
@@ -43,6 +44,7 @@ from klear_core.runs.fields import (
 __all__ = [
     "CORNERS",
     "EVAL_COLUMNS",
+    "EVAL_TYPES",
     "REFERENCE_BAND",
     "ROLLOUT_COLUMNS",
     "SFT_STEP_FIELDS",
