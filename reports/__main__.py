@@ -6,7 +6,9 @@ import sys
 from klear_core.errors import HarnessError
 
 # Word -> module of ``reports.commands``; any other first word is the name of a sweep.
-COMMANDS: dict[str, str] = {}
+COMMANDS: dict[str, str] = {
+    "check": "check",
+}
 
 
 def main() -> None:

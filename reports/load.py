@@ -48,9 +48,10 @@ def load_sweep(runs_dir: Path, name: str) -> SweepData:
     sft = {
         key: _load_run(planned, homes[k], rows[k], "sft", math.nan) for k, (key, planned) in enumerate(starts.items())
     }
+    lengths = {key: _mean_length(start) for key, start in sft.items()}
     runs = []
     for planned, home, found in zip(plan.runs, homes[len(sft) :], rows[len(sft) :], strict=True):
-        loaded = _load_run(planned, home, found, plan.stage, _mean_length(sft.get(planned.sft)))
+        loaded = _load_run(planned, home, found, plan.stage, lengths.get(planned.sft, math.nan))
         runs.append(
             _own_rows(dataclasses.replace(loaded, expected_id=planned.run_id, expected_steps=plan.primary.step))
         )
@@ -166,9 +167,9 @@ def _is_torn(path: Path) -> bool:
         return file.read(1) != b"\n"
 
 
-def _mean_length(start: RunData | None) -> float:
-    """Response tokens of the supervised start on the test questions, NaN where that was not evaluated."""
-    if start is None or start.evaluations.empty:
+def _mean_length(start: RunData) -> float:
+    """Response tokens of a supervised start on the test questions, NaN where that was not evaluated."""
+    if start.evaluations.empty:
         return math.nan
     rows = start.evaluations
     split, decoding, step = _START

@@ -11,6 +11,7 @@ from reports import sentences
 from reports.analysis import Analysis, analyse
 from reports.comparisons import spec_for
 from reports.figures import write_figures
+from reports.health import warnings
 from reports.load import SweepData
 from reports.markdown import Table, escape, number
 from reports.mix_tables import (
@@ -130,7 +131,10 @@ class _Writer:
     def opening(self) -> str:
         """The question, the answer in words, and what the answer is not."""
         plan = self._data.plan
-        lines = [f"# {escape(plan.title)}", "", self._spec.question, "", "## In short", ""]
+        lines = [f"# {escape(plan.title)}", "", self._spec.question, ""]
+        if told := warnings(self._data):
+            lines += ["## What to know first", "", *[f"- {escape(line)}" for line in told], ""]
+        lines += ["## In short", ""]
         lines += [f"- {sentence}" for sentence in sentences.answers(self._data, self._analysis)]
         if self._spec.about_reward:
             told = [noise_sentence(self._data, point) for point in plan.points]

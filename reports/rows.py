@@ -1,8 +1,9 @@
-"""Evaluation rows of all runs at once: what each question got, and which runs' rows may not be counted, with the reason."""
+"""Evaluation rows of all runs at once: what each question got, and why a run's rows are not counted."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -114,7 +115,6 @@ def _other_questions(frame: pd.DataFrame, points: Sequence[str]) -> dict[int, st
     return found
 
 
-def _where(row: object) -> str:
+def _where(row: Any) -> str:
     """Question, split, decoding and step of a row."""
-    split, question = getattr(row, "split"), getattr(row, "question")
-    return f"{split} question {question} under {getattr(row, 'decoding')} at step {getattr(row, 'step')}"
+    return f"{row.split} question {row.question} under {row.decoding} at step {row.step}"
