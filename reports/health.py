@@ -27,7 +27,7 @@ def _unlike(data: SweepData) -> list[str]:
     if mixed:
         told.append(f"{of_code}: begun by one code and ended by another were {_named(mixed)}.")
     for name in SCORERS:
-        if found := _disagreement(data, lambda manifest, name=name: manifest.provenance.versions.get(name, "")):
+        if found := _disagreement(data, lambda manifest: manifest.provenance.versions.get(name, "")):  # noqa: B023
             told.append(f"Answers were judged by different scorers: {name} {found}.")
     if found := _disagreement(data, lambda manifest: manifest.grading):
         told.append(f"Answers were judged by different scorers: {found}.")

@@ -2,15 +2,15 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pandas as pd
 
 from klear_core.errors import RunStoreError
 from klear_core.runs import schema, store
-from klear_core.runs.log import read_log
+from reports.records import RunRecords, is_torn, load_records
 from reports.rows import RunRows, load_rows
 from reports.runs import Asked, RunData, SweepData, Tally
 from reports.stats import collapsed
@@ -18,7 +18,6 @@ from reports.stats import collapsed
 __all__ = ["Asked", "RunData", "SweepData", "Tally", "load_sweep"]
 
 _T = TypeVar("_T")
-_SHOWN = 5
 _ADVICE = "run the sweep's command again, which writes it anew"
 # Training samples at temperature 1, so that is the length it is measured against.
 _START: Asked = ("test", "t1.0", 0)
@@ -44,17 +43,19 @@ def load_sweep(runs_dir: Path, name: str) -> SweepData:
     starts = {planned.sft: planned for planned in reversed(plan.runs) if planned.sft}
     starts = {key: starts[key] for key in dict.fromkeys(planned.sft for planned in plan.runs if planned.sft)}
     homes = [runs_dir / schema.SFT_STORE_DIR / key for key in starts] + [folder / run.folder for run in plan.runs]
-    rows = load_rows(homes, [planned.point for planned in [*starts.values(), *plan.runs]])
-    sft = {
-        key: _load_run(planned, homes[k], rows[k], "sft", math.nan) for k, (key, planned) in enumerate(starts.items())
-    }
+    planned_runs = [*starts.values(), *plan.runs]
+    rows = load_rows(homes, [planned.point for planned in planned_runs])
+    stages = ["sft"] * len(starts) + [plan.stage] * len(plan.runs)
+    records = load_records(homes, stages)
+    loaded = [_load_run(*one) for one in zip(planned_runs, homes, rows, records, strict=True)]
+    sft = dict(zip(starts, loaded, strict=False))
     lengths = {key: _mean_length(start) for key, start in sft.items()}
     runs = []
-    for planned, home, found in zip(plan.runs, homes[len(sft) :], rows[len(sft) :], strict=True):
-        loaded = _load_run(planned, home, found, plan.stage, lengths.get(planned.sft, math.nan))
-        runs.append(
-            _own_rows(dataclasses.replace(loaded, expected_id=planned.run_id, expected_steps=plan.primary.step))
-        )
+    for run in loaded[len(starts) :]:
+        told = _collapse(run.steps, lengths.get(run.planned.sft, math.nan))
+        steps = plan.primary.step
+        whole = dataclasses.replace(run, collapse=told, expected_id=run.planned.run_id, expected_steps=steps)
+        runs.append(_own_rows(whole))
     if all(run.broken for run in runs):
         raise RunStoreError(runs[0].broken)
     return SweepData(
@@ -77,10 +78,7 @@ def _check_plan(plan: schema.Plan, path: Path) -> None:
         raise RunStoreError(f"{path}: baseline is {plan.baseline!r}; allowed: {', '.join(plan.treatments)} or null")
 
 
-def _load_run(planned: schema.PlannedRun, folder: Path, rows: RunRows, stage: str, sft_tokens: float) -> RunData:
-    fields = (schema.STEP_FIELDS, schema.TIMING_FIELDS)
-    if stage == "sft":
-        fields = (schema.SFT_STEP_FIELDS, schema.SFT_TIMING_FIELDS)
+def _load_run(planned: schema.PlannedRun, folder: Path, rows: RunRows, records: RunRecords) -> RunData:
     reasons: list[str] = []
 
     def read(make: Callable[[], _T], otherwise: _T) -> _T:
@@ -93,29 +91,24 @@ def _load_run(planned: schema.PlannedRun, folder: Path, rows: RunRows, stage: st
     has_manifest = (folder / schema.MANIFEST_FILE).is_file()
     status = read(lambda: store.read_status(folder), None)
     manifest = read(lambda: store.read_manifest(folder) if has_manifest else None, None)
-    steps = read(lambda: _read_rows(folder / schema.STEPS_FILE, fields[0]), pd.DataFrame())
-    timings = read(lambda: _read_rows(folder / schema.TIMINGS_FILE, fields[1]), pd.DataFrame())
-    kept = read(lambda: store.read_filter(folder), [])
-    mix = read(lambda: store.read_mix(folder), {})
-    reasons += [rows.unreadable] if rows.unreadable else []
-    collapse = ""
-    if "zero_variance_groups" in steps:
-        collapse = collapsed(list(steps["zero_variance_groups"]), list(steps["response_tokens_mean"]), sft_tokens)
-    records = (schema.STEPS_FILE, schema.TIMINGS_FILE, schema.EVAL_LOG)
+    kept: list[dict[str, Any]] = read(lambda: store.read_filter(folder), [])
+    mix: dict[str, Any] = read(lambda: store.read_mix(folder), {})
+    reasons += [why for why in (records.unreadable, rows.unreadable) if why]
+    torn = tuple(name for name in (schema.STEPS_FILE, schema.TIMINGS_FILE, schema.EVAL_LOG) if is_torn(folder / name))
     return RunData(
         planned=planned,
         manifest=manifest,
         status=status,
-        steps=steps,
-        timings=timings,
+        steps=records.steps,
+        timings=records.timings,
         evaluations=rows.frame,
         tallies=rows.tallies,
         filter=kept,
         mix=mix,
-        collapse=collapse,
+        collapse="",
         broken=reasons[0] if reasons else "",
         flaw=rows.flaw,
-        torn=tuple(name for name in records if _is_torn(folder / name)),
+        torn=torn,
     )
 
 
@@ -140,31 +133,10 @@ def _relative(run: RunData, runs_dir: Path) -> RunData:
     return dataclasses.replace(run, broken=run.broken.replace(f"{runs_dir}/", "")) if run.broken else run
 
 
-def _read_rows(path: Path, fields: Iterable[str]) -> pd.DataFrame:
-    """Rows of a record file; RunStoreError when they are not what a run writes."""
-    try:
-        frame = pd.DataFrame(list(read_log(path))) if path.is_file() else pd.DataFrame()
-    except RunStoreError as error:
-        raise RunStoreError(f"{error}; move {path.parent} away") from None
-    if frame.empty:
-        return frame
-    if absent := [name for name in fields if name not in frame]:
-        raise RunStoreError(
-            f"{path} holds rows of another version, without {', '.join(absent[:_SHOWN])}; move {path.parent} away"
-        )
-    again = frame["step"].duplicated()
-    if again.any():
-        raise RunStoreError(f"{path} holds step {frame['step'][again].iloc[0]} twice; move {path.parent} away")
-    return frame
-
-
-def _is_torn(path: Path) -> bool:
-    """Whether a record file ends within a row, as a kill leaves it."""
-    if not path.is_file() or not path.stat().st_size:
-        return False
-    with path.open("rb") as file:
-        file.seek(-1, 2)
-        return file.read(1) != b"\n"
+def _collapse(steps: pd.DataFrame, sft_tokens: float) -> str:
+    if "zero_variance_groups" not in steps:
+        return ""
+    return collapsed(steps["zero_variance_groups"].tolist(), steps["response_tokens_mean"].tolist(), sft_tokens)
 
 
 def _mean_length(start: RunData) -> float:

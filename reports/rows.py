@@ -1,6 +1,6 @@
 """Evaluation rows of all runs at once: what each question got, and why a run's rows are not counted."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,10 +64,11 @@ def _tallies(frame: pd.DataFrame) -> dict[int, dict[Asked, Tally]]:
     table = counted.groupby([*_ASKED, "question"], observed=True).sum().reset_index()
     changes = (table[_ASKED] != table[_ASKED].shift()).any(axis=1).to_numpy()
     first = np.flatnonzero(changes)
+    ends = np.append(first, len(table))[1:]
     columns = {name: table[name].to_numpy(dtype=int) for name in ("question", "samples", "judged", "hits")}
     found: dict[int, dict[Asked, Tally]] = {}
     names = table.iloc[first][_ASKED].itertuples(index=False, name=None)
-    for (run, split, decoding, step), start, end in zip(names, first, [*first[1:], len(table)], strict=True):
+    for (run, split, decoding, step), start, end in zip(names, first, ends, strict=True):
         found.setdefault(int(run), {})[str(split), str(decoding), int(step)] = Tally(
             questions_Q=columns["question"][start:end],
             samples_Q=columns["samples"][start:end],
@@ -81,8 +82,8 @@ def _doubled(frame: pd.DataFrame) -> dict[int, str]:
     """Runs in which a sample stands more than once."""
     again = frame[frame.duplicated(_SAMPLE)]
     return {
-        int(row.run): f"{_where(row)}, sample {row.sample}, stands in its evaluation rows more than once"
-        for row in again.drop_duplicates("run").itertuples()
+        row["run"]: f"{_where(row)}, stands in its evaluation rows more than once"
+        for row in again.drop_duplicates("run").to_dict("records")
     }
 
 
@@ -90,9 +91,10 @@ def _contradictions(frame: pd.DataFrame) -> dict[int, str]:
     """Runs in which ``correct`` says another thing than the verdict."""
     wrong = frame[frame["correct"] != (frame["verdict"] == "CORRECT")]
     return {
-        int(row.run): f"{_where(row)}, sample {row.sample}: correct is {str(row.correct).lower()}, the verdict is "
-        f"{row.verdict or 'empty'}"
-        for row in wrong.drop_duplicates("run").itertuples()
+        row[
+            "run"
+        ]: f"{_where(row)}: correct is {str(row['correct']).lower()}, the verdict is {row['verdict'] or 'empty'}"
+        for row in wrong.drop_duplicates("run").to_dict("records")
     }
 
 
@@ -101,20 +103,23 @@ def _other_questions(frame: pd.DataFrame, points: Sequence[str]) -> dict[int, st
     asked = frame[["run", "split", "question", "problem_id"]].drop_duplicates()
     found: dict[int, str] = {}
     runs = asked.groupby("split", observed=True)["run"].transform("nunique")
-    alone = asked[(asked.groupby(["split", "question"], observed=True)["run"].transform("nunique") == 1)]
-    for row in alone[runs.loc[alone.index] > _TOO_FEW].drop_duplicates("run").itertuples():
-        found[int(row.run)] = f"it alone was asked {row.split} question {row.question}"
+    sharing = asked.groupby(["split", "question"], observed=True)["run"].transform("nunique")
+    for row in asked[(sharing == 1) & (runs > _TOO_FEW)].drop_duplicates("run").to_dict("records"):
+        found[row["run"]] = f"it alone was asked {row['split']} question {row['question']}"
     asked = asked.assign(point=asked["run"].map(dict(enumerate(points))))
     places = ["point", "split", "question"]
     votes = asked.groupby([*places, "problem_id"], observed=True).size().rename("votes").reset_index()
     if votes.duplicated(places).any():
         usual = votes.sort_values("votes", ascending=False, kind="stable").drop_duplicates(places)
         told = asked.merge(usual, on=places, suffixes=("", "_usual"))
-        for row in told[told["problem_id"] != told["problem_id_usual"]].drop_duplicates("run").itertuples():
-            found[int(row.run)] = f"its {row.split} question {row.question} is another problem than that of most runs"
+        other = told[told["problem_id"].astype(str) != told["problem_id_usual"].astype(str)]
+        for row in other.drop_duplicates("run").to_dict("records"):
+            place = f"{row['split']} question {row['question']}"
+            found[row["run"]] = f"its {place} is another problem than that of most runs"
     return found
 
 
-def _where(row: Any) -> str:
-    """Question, split, decoding and step of a row."""
-    return f"{row.split} question {row.question} under {row.decoding} at step {row.step}"
+def _where(row: Mapping[Hashable, Any]) -> str:
+    """Question, split, decoding, step and sample of a row."""
+    place = f"{row['split']} question {row['question']} under {row['decoding']}"
+    return f"{place} at step {row['step']}, sample {row['sample']}"
