@@ -179,12 +179,13 @@ def _field(name: str, scale: float = 1.0) -> Series:
     def series(run: RunData, column: str) -> pd.Series:
         if name not in run.steps or (column == "seconds" and run.timings.empty):
             return pd.Series(dtype=float)
-        frame = run.steps
-        if column == "seconds":
-            # Joined by step: a run that was killed may have more rows in one file than in the other.
-            spent = run.timings[["rollout_s", "reward_s", "score_s", "update_s"]].sum(axis=1).cumsum()
-            frame = frame.merge(pd.DataFrame({"step": run.timings["step"], "seconds": spent}), on="step")
-        return frame.set_index(column)[name].astype(float) * scale
+        values = run.steps[name].to_numpy(dtype=float) * scale
+        if column != "seconds":
+            return pd.Series(values, index=run.steps[column].to_numpy())
+        # Joined by step: a run that was killed may have more rows in one file than in the other.
+        spent = run.timings[["rollout_s", "reward_s", "score_s", "update_s"]].to_numpy(dtype=float).sum(axis=1).cumsum()
+        _, here, there = np.intersect1d(run.steps["step"], run.timings["step"], return_indices=True)
+        return pd.Series(values[here], index=spent[there])
 
     return series
 
@@ -193,12 +194,16 @@ def _validation(data: SweepData) -> Series:
     """Accuracy on the validation questions, from the supervised start on."""
 
     def series(run: RunData, column: str) -> pd.Series:
-        frames = [r.evaluations for r in (data.start_of(run), run) if r is not None and not r.evaluations.empty]
         if run.evaluations.empty or run.steps.empty:
             return pd.Series(dtype=float)
-        rows = pd.concat(frames)
-        rows = rows[(rows["split"] == "validation") & (rows["decoding"] == "t1.0")]
-        scores: pd.Series = rows.groupby("step")["correct"].mean().astype(float)
+        counts: dict[int, list[int]] = {}
+        for one in (data.start_of(run), run):
+            for (split, decoding, step), tally in one.tallies.items() if one is not None else ():
+                if (split, decoding) == ("validation", "t1.0"):
+                    count = counts.setdefault(step, [0, 0])
+                    count[0] += int(tally.hits_Q.sum())
+                    count[1] += int(tally.samples_Q.sum())
+        scores = pd.Series({step: hits / samples for step, (hits, samples) in sorted(counts.items())}, dtype=float)
         if column == "step":
             return scores
         position = pd.Series({0: 0.0} | dict(zip(run.steps["step"], run.steps[column].astype(float), strict=True)))

@@ -2,95 +2,32 @@
 
 import dataclasses
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 
 from klear_core.errors import RunStoreError
 from klear_core.runs import schema, store
-from klear_core.runs.folders import is_alive
-from klear_core.runs.log import read_log
+from reports.records import RunRecords, is_torn, load_records
+from reports.rows import RunRows, load_rows
+from reports.runs import Asked, RunData, SweepData, Tally
 from reports.stats import collapsed
 
-# The columns that statistics need; the texts of a large sweep would fill the memory.
-_EVALUATED = (
-    *("step", "split", "decoding", "question", "difficulty", "sample", "correct", "verdict", "response_tokens"),
-)
-_SHOWN = 5
+__all__ = ["Asked", "RunData", "SweepData", "Tally", "load_sweep"]
+
+_T = TypeVar("_T")
 _ADVICE = "run the sweep's command again, which writes it anew"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunData:
-    """One planned run and whatever it left; frames are empty when there is nothing."""
-
-    planned: schema.PlannedRun
-    manifest: schema.Manifest | None
-    status: schema.Status | None
-    steps: pd.DataFrame
-    timings: pd.DataFrame
-    evaluations: pd.DataFrame
-    filter: list[dict[str, Any]]  # training problems kept and dropped, [] where nothing was recorded
-    mix: dict[str, Any]  # what supervised training imitated, {} where nothing was recorded
-    collapse: str  # why it counts as collapsed, "" when it does not
-    expected_id: str = ""  # run_id that the folder must hold, "" where the folder's name is the key
-    expected_steps: int | None = None  # rows that a done run has left, None where the plan does not say
-
-    @property
-    def problem(self) -> str:
-        """Why the run is not complete, "" when it is done."""
-        if self.manifest is None or self.status is None:
-            return "not started"
-        if self.expected_id and self.manifest.run_id != self.expected_id:
-            return f"the folder holds run {self.manifest.run_id}, the plan asks for {self.expected_id}"
-        if self.status.state == "done":
-            short = self.expected_steps is not None and len(self.steps) != self.expected_steps
-            return f"done, but its records hold {len(self.steps)} of {self.expected_steps} steps" if short else ""
-        if self.status.state == "running" and not is_alive(self.status.owner):
-            return "interrupted: its process is gone; the same command goes on with it"
-        words = (self.status.state, self.status.exit_class, self.status.reason)
-        return ": ".join(word for word in words if word)
-
-    @property
-    def diverged(self) -> bool:
-        """Whether it ended because something was not finite: an outcome, not a fault of the harness."""
-        return self.status is not None and self.status.exit_class == "diverged"
-
-    @property
-    def wall_s(self) -> float:
-        """Seconds of all attempts, NaN before the first has ended."""
-        return self.status.wall_s if self.status is not None and self.status.ended else math.nan
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SweepData:
-    """A plan with all its runs and the supervised checkpoints they started from, by key."""
-
-    folder: Path
-    plan: schema.Plan
-    runs: list[RunData]
-    sft: dict[str, RunData]
-    weights: dict[str, Any]  # gradient_weights.json, {} when absent
-
-    def at(self, point: str, treatment: str) -> list[RunData]:
-        """The runs of one cell, by seed."""
-        cell = [run for run in self.runs if (run.planned.point, run.planned.treatment) == (point, treatment)]
-        return sorted(cell, key=lambda run: run.planned.seed)
-
-    def start_of(self, run: RunData) -> RunData | None:
-        """The supervised checkpoint that a run started from; None when it was given as a folder."""
-        return self.sft.get(run.planned.sft)
-
-    def told(self, point: str) -> str:
-        """An operating point in words, also when the plan leaves them out."""
-        return self.plan.points[point] or point or "the only operating point"
+# Training samples at temperature 1, so that is the length it is measured against.
+_START: Asked = ("test", "t1.0", 0)
 
 
 def load_sweep(runs_dir: Path, name: str) -> SweepData:
-    """Read a sweep; RunStoreError when it is unknown or its plan is broken."""
+    """Read a sweep; RunStoreError when it is unknown, its plan is broken or not one of its runs can be read.
+
+    A run that cannot be read says so, and costs the others nothing.
+    """
     folder = runs_dir / name
     try:
         is_there = bool(name) and (folder / schema.PLAN_FILE).is_file()
@@ -101,18 +38,33 @@ def load_sweep(runs_dir: Path, name: str) -> SweepData:
         raise RunStoreError(f"there is no sweep {name!r} in {runs_dir}; found: {', '.join(known) or 'none'}")
     plan = store.read_plan(folder)
     _check_plan(plan, folder / schema.PLAN_FILE)
-    sft: dict[str, RunData] = {}
-    for planned in plan.runs:
-        if planned.sft and planned.sft not in sft:
-            sft[planned.sft] = _load_run(planned, runs_dir / schema.SFT_STORE_DIR / planned.sft, "sft", math.nan)
-    runs = []
-    for planned in plan.runs:
-        length = _mean_length(sft.get(planned.sft))
-        loaded = _load_run(planned, folder / planned.folder, plan.stage, length)
-        runs.append(dataclasses.replace(loaded, expected_id=planned.run_id, expected_steps=plan.primary.step))
     has_weights = (folder / schema.WEIGHTS_FILE).is_file()
     weights = dataclasses.asdict(store.read_weights(folder)) if has_weights else {}
-    return SweepData(folder=folder, plan=plan, runs=runs, sft=sft, weights=weights)
+    starts = {planned.sft: planned for planned in reversed(plan.runs) if planned.sft}
+    starts = {key: starts[key] for key in dict.fromkeys(planned.sft for planned in plan.runs if planned.sft)}
+    homes = [runs_dir / schema.SFT_STORE_DIR / key for key in starts] + [folder / run.folder for run in plan.runs]
+    planned_runs = [*starts.values(), *plan.runs]
+    rows = load_rows(homes, [planned.point for planned in planned_runs])
+    stages = ["sft"] * len(starts) + [plan.stage] * len(plan.runs)
+    records = load_records(homes, stages)
+    loaded = [_load_run(*one) for one in zip(planned_runs, homes, rows, records, strict=True)]
+    sft = dict(zip(starts, loaded, strict=False))
+    lengths = {key: _mean_length(start) for key, start in sft.items()}
+    runs = []
+    for run in loaded[len(starts) :]:
+        told = _collapse(run.steps, lengths.get(run.planned.sft, math.nan))
+        steps = plan.primary.step
+        whole = dataclasses.replace(run, collapse=told, expected_id=run.planned.run_id, expected_steps=steps)
+        runs.append(_own_rows(whole))
+    if all(run.broken for run in runs):
+        raise RunStoreError(runs[0].broken)
+    return SweepData(
+        folder=folder,
+        plan=plan,
+        runs=[_relative(run, runs_dir) for run in runs],
+        sft={key: _relative(run, runs_dir) for key, run in sft.items()},
+        weights=weights,
+    )
 
 
 def _check_plan(plan: schema.Plan, path: Path) -> None:
@@ -126,58 +78,72 @@ def _check_plan(plan: schema.Plan, path: Path) -> None:
         raise RunStoreError(f"{path}: baseline is {plan.baseline!r}; allowed: {', '.join(plan.treatments)} or null")
 
 
-def _load_run(planned: schema.PlannedRun, folder: Path, stage: str, sft_tokens: float) -> RunData:
-    manifest = store.read_manifest(folder) if (folder / schema.MANIFEST_FILE).is_file() else None
-    status = store.read_status(folder)
-    fields = (schema.STEP_FIELDS, schema.TIMING_FIELDS)
-    if stage == "sft":
-        fields = (schema.SFT_STEP_FIELDS, schema.SFT_TIMING_FIELDS)
-    steps = _read_rows(folder / schema.STEPS_FILE, fields[0])
-    reason = ""
-    if "zero_variance_groups" in steps:
-        tokens = list(steps["response_tokens_mean"])
-        reason = collapsed(list(steps["zero_variance_groups"]), tokens, sft_tokens)
+def _load_run(planned: schema.PlannedRun, folder: Path, rows: RunRows, records: RunRecords) -> RunData:
+    reasons: list[str] = []
+
+    def read(make: Callable[[], _T], otherwise: _T) -> _T:
+        try:
+            return make()
+        except RunStoreError as error:
+            reasons.append(str(error))
+            return otherwise
+
+    has_manifest = (folder / schema.MANIFEST_FILE).is_file()
+    status = read(lambda: store.read_status(folder), None)
+    manifest = read(lambda: store.read_manifest(folder) if has_manifest else None, None)
+    kept: list[dict[str, Any]] = read(lambda: store.read_filter(folder), [])
+    mix: dict[str, Any] = read(lambda: store.read_mix(folder), {})
+    reasons += [why for why in (records.unreadable, rows.unreadable) if why]
+    torn = tuple(name for name in (schema.STEPS_FILE, schema.TIMINGS_FILE, schema.EVAL_LOG) if is_torn(folder / name))
     return RunData(
         planned=planned,
         manifest=manifest,
         status=status,
-        steps=steps,
-        timings=_read_rows(folder / schema.TIMINGS_FILE, fields[1]),
-        evaluations=_read_evaluations(folder),
-        filter=store.read_filter(folder),
-        mix=store.read_mix(folder),
-        collapse=reason,
+        steps=records.steps,
+        timings=records.timings,
+        evaluations=rows.frame,
+        tallies=rows.tallies,
+        filter=kept,
+        mix=mix,
+        collapse="",
+        broken=reasons[0] if reasons else "",
+        flaw=rows.flaw,
+        torn=torn,
     )
 
 
-def _read_evaluations(folder: Path) -> pd.DataFrame:
-    table = store.read_evaluations(folder)
-    if not table.num_rows:
-        return pd.DataFrame(columns=[*_EVALUATED])
-    absent = [name for name in _EVALUATED if name not in table.column_names]
-    if absent:
-        raise RunStoreError(f"{folder / schema.EVAL_FILE} lacks the columns {', '.join(absent)}; move {folder} away")
-    frame: pd.DataFrame = table.select([*_EVALUATED]).to_pandas(categories=["split", "decoding", "verdict"])
-    return frame
+def _own_rows(run: RunData) -> RunData:
+    """The run; without its rows where the folder holds another run than was planned."""
+    if run.is_its_own:
+        return run
+    return dataclasses.replace(
+        run,
+        steps=pd.DataFrame(),
+        timings=pd.DataFrame(),
+        evaluations=run.evaluations.iloc[:0],
+        tallies={},
+        filter=[],
+        mix={},
+        collapse="",
+    )
 
 
-def _read_rows(path: Path, fields: Iterable[str]) -> pd.DataFrame:
-    try:
-        frame = pd.DataFrame(list(read_log(path))) if path.is_file() else pd.DataFrame()
-    except RunStoreError as error:
-        raise RunStoreError(f"{error}; move {path.parent} away") from None
-    absent = [name for name in fields if name not in frame]
-    if absent and not frame.empty:
-        raise RunStoreError(
-            f"{path} holds rows of another version, without {', '.join(absent[:_SHOWN])}; move {path.parent} away"
-        )
-    return frame
+def _relative(run: RunData, runs_dir: Path) -> RunData:
+    """The run; what is broken is named below the folder of all runs, as a report tells no path of a machine."""
+    return dataclasses.replace(run, broken=run.broken.replace(f"{runs_dir}/", "")) if run.broken else run
 
 
-def _mean_length(start: RunData | None) -> float:
-    if start is None or start.evaluations.empty:
+def _collapse(steps: pd.DataFrame, sft_tokens: float) -> str:
+    if "zero_variance_groups" not in steps:
+        return ""
+    return collapsed(steps["zero_variance_groups"].tolist(), steps["response_tokens_mean"].tolist(), sft_tokens)
+
+
+def _mean_length(start: RunData) -> float:
+    """Response tokens of a supervised start on the test questions, NaN where that was not evaluated."""
+    if start.evaluations.empty:
         return math.nan
     rows = start.evaluations
-    # Training samples at temperature 1, so that is the length it is measured against.
-    asked = rows[(rows["split"] == "test") & (rows["decoding"] == "t1.0") & (rows["step"] == 0)]
+    split, decoding, step = _START
+    asked = rows[(rows["split"] == split) & (rows["decoding"] == decoding) & (rows["step"] == step)]
     return float(asked["response_tokens"].mean())

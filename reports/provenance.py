@@ -7,8 +7,8 @@ import pandas as pd
 
 from klear_core.runs.schema import Manifest
 from reports.comparisons import spec_for
-from reports.load import SweepData
 from reports.markdown import DASH, Table
+from reports.runs import SweepData
 
 
 def provenance_table(data: SweepData) -> Table:
@@ -70,7 +70,7 @@ def _pairing(data: SweepData) -> str:
         for run in data.runs:
             if run.planned.point != point or "problems_hash" not in run.steps:
                 continue
-            for step, found in zip(run.steps["step"], run.steps["problems_hash"], strict=True):
+            for step, found in zip(run.steps["step"].tolist(), run.steps["problems_hash"].tolist(), strict=True):
                 arm, first = seen.setdefault((run.planned.seed, int(step)), (run.planned.arm, found))
                 if found != first:
                     parted.append(f"{run.planned.arm} and {arm}, seed {run.planned.seed}, from step {step}")

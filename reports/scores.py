@@ -4,11 +4,10 @@ import math
 import re
 from dataclasses import dataclass, replace
 
-import numpy as np
 import pandas as pd
 
 from klear_core.errors import RunStoreError
-from reports.load import RunData, SweepData
+from reports.runs import RunData, SweepData, Tally
 from reports.stats import pass_at_k
 
 
@@ -64,7 +63,9 @@ def primary_ask(data: SweepData) -> Ask:
     kind, k = match.groups()
     asked: set[int] = set()
     for run in data.runs:
-        asked.update(run.evaluations.loc[run.evaluations["split"] == primary.split, "question"])
+        for (split, _, _), tally in run.tallies.items():
+            if split == primary.split:
+                asked.update(tally.questions_Q.tolist())
     return Ask(
         split=primary.split,
         decoding=primary.decoding,
@@ -80,46 +81,36 @@ def under(data: SweepData, ask: Ask, decoding: str) -> Ask:
     if decoding == ask.decoding:
         return ask
     other = replace(ask, decoding=decoding)
-    fewest = [int(counts.min()) for run in data.runs if len(counts := _tally(_rows(run, other))[1])]
+    fewest = [int(tally.samples_Q.min()) for run in data.runs if (tally := _tally(run, other)) is not None]
     return replace(other, k=min(ask.k, max(fewest, default=ask.k)))
 
 
 def score(run: RunData, ask: Ask) -> RunScore:
     """The run's answer; every reason for not counting it is a sentence that a report can print."""
-    rows = _rows(run, ask)
-    questions, counts, _ = _tally(rows)
-    missing = len(ask.questions.difference(questions.tolist()))
-    samples = int(counts.min()) if len(counts) else 0
-    # A response whose grading failed is not a wrong one: its question is judged by the others.
-    judged, counts, hits = _tally(rows[rows["verdict"] != "GRADER_ERROR"])
-    unjudged = len(questions) - len(judged)
-    reason = ""
-    if run.problem:
-        reason = run.problem
-    elif rows.empty:
-        reason = f"no evaluation rows of step {ask.step} on {ask.split} under {ask.decoding}"
+    tally = _tally(run, ask)
+    reason = run.problem or (f"its rows are not counted: {run.flaw}" if run.flaw else "")
+    if tally is None:
+        reason = reason or f"no evaluation rows of step {ask.step} on {ask.split} under {ask.decoding}"
+        return RunScore(by_question=pd.Series(dtype=float), samples=0, reason=reason)
+    samples, judged_Q, hits_Q = int(tally.samples_Q.min()), tally.judged_Q, tally.hits_Q
+    missing = len(ask.questions.difference(tally.questions_Q.tolist()))
+    unjudged = int((judged_Q == 0).sum())
+    if reason:
+        pass
     elif missing:
         reason = f"answers only {len(ask.questions) - missing} of {len(ask.questions)} questions"
     elif samples < ask.k:
         reason = f"{samples} samples a question, {ask.metric} needs {ask.k}"
     elif unjudged:
         reason = f"of {unjudged} questions no response could be graded"
-    elif ask.kind == "pass" and int(counts.min()) < ask.k:
-        reason = f"{int(counts.min())} graded samples a question, {ask.metric} needs {ask.k}"
+    elif ask.kind == "pass" and int(judged_Q.min()) < ask.k:
+        reason = f"{int(judged_Q.min())} graded samples a question, {ask.metric} needs {ask.k}"
     if reason:
         return RunScore(by_question=pd.Series(dtype=float), samples=samples, reason=reason)
     # Samples are averaged before anything else: within a seed and question they are not independent observations.
-    values = hits / counts if ask.kind == "avg" else pass_at_k(counts, hits, ask.k)
-    return RunScore(by_question=pd.Series(values, index=questions), samples=samples, reason="")
+    values = hits_Q / judged_Q if ask.kind == "avg" else pass_at_k(judged_Q, hits_Q, ask.k)
+    return RunScore(by_question=pd.Series(values, index=tally.questions_Q), samples=samples, reason="")
 
 
-def _rows(run: RunData, ask: Ask) -> pd.DataFrame:
-    rows = run.evaluations
-    return rows[(rows["split"] == ask.split) & (rows["decoding"] == ask.decoding) & (rows["step"] == ask.step)]
-
-
-def _tally(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Questions in order, with the samples and the correct samples of each."""
-    questions, place = np.unique(rows["question"].to_numpy(dtype=int), return_inverse=True)
-    correct = rows["correct"].to_numpy(dtype=float)
-    return questions, np.bincount(place, minlength=len(questions)), np.bincount(place, correct, len(questions))
+def _tally(run: RunData, ask: Ask) -> Tally | None:
+    return run.tallies.get((ask.split, ask.decoding, ask.step))

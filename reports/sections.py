@@ -7,6 +7,7 @@ from reports.analysis import Analysis
 from reports.comparisons import spec_for
 from reports.controls import control_checks, control_sentence, linked_controls
 from reports.figures import CAPTIONS
+from reports.health import warnings
 from reports.load import SweepData
 from reports.markdown import Table, escape, number
 from reports.mix_tables import overview_sentence, overview_table
@@ -35,13 +36,16 @@ class Sections:
     def opening(self) -> str:
         """The question, the answer in words, and what the answer is not."""
         plan = self.data.plan
-        lines = [f"# {escape(plan.title)}", "", self.spec.question, "", "## In short", ""]
+        lines = [f"# {escape(plan.title)}", "", self.spec.question, ""]
+        if known := warnings(self.data):
+            lines += ["## What to know first", "", *[f"- {escape(line)}" for line in known], ""]
+        lines += ["## In short", ""]
+        if self.spec.about_controls:
+            lines.append(f"- {control_sentence(control_checks(self.data, self.analysis))}")
         lines += [f"- {sentence}" for sentence in sentences.answers(self.data, self.analysis)]
         if self.spec.about_reward:
             told = [noise_sentence(self.data, point) for point in plan.points]
             lines += [f"- {sentence}" for sentence in told if sentence]
-        if self.spec.about_controls:
-            lines.insert(6, f"- {control_sentence(control_checks(self.data, self.analysis))}")
         if self.spec.choose_point:
             lines.append(f"- {chosen_sentence(self.data, self.analysis)}")
         lines += ["", *[f"- {sentence}" for sentence in self.spec.scope]]

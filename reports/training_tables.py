@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -220,11 +221,17 @@ def cost_table(data: SweepData, point: str) -> Table:
 
 def step_means(runs: Sequence[RunData], *, last: int | None = None) -> dict[str, float]:
     """Mean of every numeric field over (the last) steps of each run, then over runs; {} without steps."""
-    frames = [run.steps.tail(last) if last else run.steps for run in runs if not run.steps.empty]
-    if not frames:
+    found = [_means_of(run, last) for run in runs if not run.steps.empty]
+    if not found:
         return {}
-    means = pd.DataFrame([frame.select_dtypes("number").mean() for frame in frames]).mean()
-    return {str(name): float(value) for name, value in means.items()}
+    return {str(name): float(value) for name, value in pd.DataFrame(found).mean().items()}
+
+
+@lru_cache(maxsize=8192)
+def _means_of(run: RunData, last: int | None) -> pd.Series:
+    """Kept, as several tables and figures ask for it."""
+    means: pd.Series = (run.steps.tail(last) if last else run.steps).select_dtypes("number").mean()
+    return means
 
 
 def percent(value: float) -> str:

@@ -119,6 +119,14 @@ EVAL_COLUMNS: dict[str, str] = {
     "response": "decoded text",
 }
 
+# Their types, as Arrow calls them; how a column of texts or of numbers is laid out in a file is free.
+EVAL_TYPES: dict[str, str] = {
+    **dict.fromkeys(EVAL_COLUMNS, "string"),
+    **dict.fromkeys(("step", "question", "sample", "response_tokens"), "int64"),
+    **dict.fromkeys(("difficulty", "pass_rate"), "double"),
+    "correct": "bool",
+}
+
 ROLLOUT_COLUMNS: dict[str, str] = {
     "step": "RL step that sampled the completion",
     "problem_id": "stable id of the problem",

@@ -16,7 +16,7 @@ from klear_core.runs.schema import Provenance
 _PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "hydra-core", "omegaconf", "wandb", "pyarrow", "pandas")
 _SOURCE_PACKAGES = ("klear_core", "ablations")
 # Packages whose version can change a score.
-_SCORERS = ("math-verify", "latex2sympy2-extended", "sympy", "antlr4-python3-runtime")
+SCORERS = ("math-verify", "latex2sympy2-extended", "sympy", "antlr4-python3-runtime")
 _ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -40,7 +40,7 @@ def source_hash() -> str:
 
     Taken once a process: what runs is what was imported, also when a file is edited meanwhile.
     """
-    digest = hashlib.sha256(json.dumps(_versions(_SCORERS), sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps(_versions(SCORERS), sort_keys=True).encode())
     for package in _SOURCE_PACKAGES:
         for path in sorted((_ROOT / package).rglob("*.py")):
             digest.update(path.relative_to(_ROOT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
@@ -59,7 +59,7 @@ def identity(config_hash: str, source: str) -> str:
 
 def package_versions() -> dict[str, str]:
     """Installed versions of the packages that can change a result."""
-    return _versions((*_PACKAGES, *_SCORERS))
+    return _versions((*_PACKAGES, *SCORERS))
 
 
 def _versions(packages: Sequence[str]) -> dict[str, str]:

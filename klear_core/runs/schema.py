@@ -34,6 +34,7 @@ from typing import Any
 from klear_core.runs.fields import (
     CORNERS,
     EVAL_COLUMNS,
+    EVAL_TYPES,
     REFERENCE_BAND,
     ROLLOUT_COLUMNS,
     SFT_STEP_FIELDS,
@@ -45,6 +46,7 @@ from klear_core.runs.fields import (
 __all__ = [
     "CORNERS",
     "EVAL_COLUMNS",
+    "EVAL_TYPES",
     "REFERENCE_BAND",
     "ROLLOUT_COLUMNS",
     "SFT_STEP_FIELDS",

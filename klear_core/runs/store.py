@@ -18,17 +18,13 @@ from klear_core.runs.log import read_log
 from klear_core.runs.parse import parse
 
 _T = TypeVar("_T")
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
-
-
-_WHOLE = ("whole numbers", pa.types.is_integer)
-_COLUMN_KINDS: dict[str, tuple[str, Callable[[pa.DataType], bool]]] = {
-    **dict.fromkeys(("step", "question", "sample", "response_tokens"), _WHOLE),
-    **dict.fromkeys(("split", "decoding"), ("texts", _is_text)),
-    "correct": ("true and false", pa.types.is_boolean),
+# Columns of evaluation rows that are computed with: what they hold is checked on reading.
+COMPUTED = ("step", "split", "decoding", "question", "sample", "verdict", "correct", "response_tokens")
+# Arrow type as declared -> the words for it, and which types a file may hold in its place.
+_KINDS: dict[str, tuple[str, Callable[[pa.DataType], bool]]] = {
+    "int64": ("whole numbers", pa.types.is_integer),
+    "string": ("texts", lambda kind: bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))),
+    "bool": ("true and false", pa.types.is_boolean),
 }
 
 
@@ -188,26 +184,44 @@ def read_mix(folder: Path) -> dict[str, Any]:
 
 
 def read_evaluations(run_folder: Path) -> pa.Table:
-    """Evaluation rows of a run: the table of a done run, else its records so far; no rows when there is neither."""
-    if (run_folder / schema.EVAL_FILE).is_file():
-        return _checked(read_table(run_folder / schema.EVAL_FILE), run_folder / schema.EVAL_FILE)
-    path = run_folder / schema.EVAL_LOG
+    """Evaluation rows of a run: the table of a done run, else its records so far; no rows when there is neither.
+
+    RunStoreError when they cannot be read, or when a column that is computed with does not hold what it should.
+    """
+    path = run_folder / schema.EVAL_FILE
+    if path.is_file():
+        table = read_table(path)
+    else:
+        path = run_folder / schema.EVAL_LOG
+        table = _recorded_evaluations(path)
+    if table.num_rows and (why := unfit(table.schema) or empty_cells(table)):
+        raise RunStoreError(f"{path}: {why}; move {run_folder} away")
+    return table
+
+
+def _recorded_evaluations(path: Path) -> pa.Table:
     rows = list(read_log(path)) if path.is_file() else []
     try:
-        table = pa.table({name: [row[name] for row in rows] for name in schema.EVAL_COLUMNS})
+        return pa.table({name: [row[name] for row in rows] for name in schema.EVAL_COLUMNS})
     except (KeyError, pa.ArrowException) as error:
-        raise RunStoreError(f"{path} holds rows of another version: {error}; move {run_folder} away") from None
-    return _checked(table, path)
+        raise RunStoreError(f"{path} holds rows of another version: {error}; move {path.parent} away") from None
 
 
-def _checked(table: pa.Table, path: Path) -> pa.Table:
-    """The evaluation rows, when the columns that are computed with hold what they should."""
-    for name in sorted(_COLUMN_KINDS.keys() & set(table.column_names)) if table.num_rows else ():
-        column, (kind, fits) = table[name], _COLUMN_KINDS[name]
-        if column.null_count or not fits(column.type):
-            found = "has empty cells" if column.null_count else f"is of type {column.type}"
-            raise RunStoreError(f"{path}: the column {name} {found}; allowed: {kind}; move {path.parent} away")
-    return table
+def unfit(found: pa.Schema) -> str:
+    """Which column of evaluation rows is of a type that cannot be computed with, "" when none is."""
+    for name in sorted(set(COMPUTED) & set(found.names)):
+        allowed, fits = _KINDS[schema.EVAL_TYPES[name]]
+        if not fits(found.field(name).type):
+            return f"the column {name} is of type {found.field(name).type}; allowed: {allowed}"
+    return ""
+
+
+def empty_cells(table: pa.Table) -> str:
+    """Which column of evaluation rows has empty cells where none may be, "" when none has."""
+    for name in sorted(set(COMPUTED) & set(table.column_names)):
+        if table[name].null_count:
+            return f"the column {name} has empty cells; allowed: {_KINDS[schema.EVAL_TYPES[name]][0]}"
+    return ""
 
 
 def _read_record(kind: type[_T], name: str, path: Path) -> _T:

@@ -12,6 +12,7 @@ from klear_core.runs.schema import REPORT_DIR
 from reports import sentences
 from reports.analysis import Analysis, analyse
 from reports.commands.parser import Parser
+from reports.health import warnings
 from reports.load import SweepData, load_sweep
 from reports.markdown import plain
 from reports.report import write_report
@@ -46,6 +47,8 @@ def _show(data: SweepData, analysis: Analysis) -> None:
         console.print(shown)
         for note in table.notes:
             console.print(_cell(note))
+    for line in warnings(data):
+        console.print(_cell(f"warning: {line}"))
     for sentence in sentences.answers(data, analysis):
         console.print(_cell(sentence))
 

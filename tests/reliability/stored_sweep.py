@@ -70,7 +70,14 @@ def _manifest(job: Any) -> Any:
 
 
 def _answers(step: int) -> list[dict[str, Any]]:
-    asked = {"step": step, "split": "test", "decoding": "t1.0", "correct": True, "response_tokens": 9}
+    asked = {
+        "step": step,
+        "split": "test",
+        "decoding": "t1.0",
+        "correct": True,
+        "verdict": "CORRECT",
+        "response_tokens": 9,
+    }
     rows = [asked | {"question": question, "sample": sample} for question in range(4) for sample in range(2)]
     return [dict.fromkeys(schema.EVAL_COLUMNS, "") | row for row in rows]
 

@@ -145,16 +145,20 @@ def test_a_run_that_left_one_file_of_two_stops_nothing(write_sweep, name):
     assert len(speed_table(data, analysis, "u4").rows) == 3
 
 
-def test_a_table_of_another_version_is_one_clear_error(write_sweep):
+def test_a_metric_that_cannot_be_computed_is_one_clear_error(write_sweep):
+    root = write_sweep()
+    edit_plan(root, lambda plan: plan["primary"].update(metric="accuracy"))
+    with pytest.raises(RunStoreError, match="'accuracy'; allowed: avg@K or pass@K"):
+        load(root)
+
+
+def test_a_table_of_another_version_is_a_run_without_a_score(write_sweep, tmp_path):
     root = write_sweep()
     path = root / "clipping" / "gppo-u4" / "seed0" / schema.EVAL_FILE
     pd.read_parquet(path).drop(columns="correct").to_parquet(path)
-    with pytest.raises(RunStoreError, match=r"eval\.parquet lacks the columns correct"):
-        load(root)
-    edit_plan(root, lambda plan: plan["primary"].update(metric="accuracy"))
-    path.unlink()
-    with pytest.raises(RunStoreError, match="'accuracy'; allowed: avg@K or pass@K"):
-        load(root)
+    text, analysis = report(root, tmp_path)
+    assert "clipping/gppo-u4/seed0/eval.parquet lacks the columns correct" in text
+    assert analysis.cells["u4", "gppo"].score.n == 2
 
 
 def test_one_decoding_says_nothing_about_temperature(write_sweep, tmp_path):
@@ -173,7 +177,8 @@ def test_an_interval_that_excludes_zero_but_does_not_survive_holm_is_explained(w
         for arm, right in (("clip_higher-u4", 0), ("gppo-u4", questions)):
             path = root / "clipping" / arm / f"seed{seed}" / schema.EVAL_FILE
             rows = pd.read_parquet(path)
-            rows.assign(correct=rows["question"] < right).to_parquet(path)
+            is_right = rows["question"] < right
+            rows.assign(correct=is_right, verdict=is_right.map({True: "CORRECT", False: "WRONG"})).to_parquet(path)
     _, analysis = load(root)
     row = row_of(analysis, "gppo")
     assert row.comparison.p < 0.05 < row.adjusted_p

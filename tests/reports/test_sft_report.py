@@ -59,7 +59,8 @@ def rows_of(treatment, seed):
             rows += [
                 dict.fromkeys(schema.EVAL_COLUMNS, "")
                 | {"step": STEPS, "split": "test", "decoding": decoding, "question": question, "sample": sample}
-                | {"difficulty": 1.0 + question, "response_tokens": 9, "correct": sample < right, "verdict": "WRONG"}
+                | {"difficulty": 1.0 + question, "response_tokens": 9, "correct": sample < right}
+                | {"verdict": "CORRECT" if sample < right else "WRONG"}
                 for sample in range(samples)
             ]
     return rows
