@@ -29,6 +29,7 @@ class Held:
     """A claim at one operating point of a sweep."""
 
     claim: Claim
+    source: str  # table or figure of the paper
     sweep: str
     where: str  # the operating point in words
     published: str  # the paper's effects, benchmark by benchmark
@@ -56,7 +57,7 @@ def held_claims(item: Item, sweep: str, data: SweepData, analysis: Analysis) -> 
             row = _row(claim, point, analysis)
             if row is not None:
                 printed = published_effects(item, claim, point) if sweep == item.sweep else DASH
-                found.append(_held(claim, sweep, data.told(point), printed, *row))
+                found.append(_held(item, claim, sweep, data.told(point), printed, *row))
     return found
 
 
@@ -66,6 +67,7 @@ def _at_best(item: Item, sweep: str, data: SweepData, analysis: Analysis) -> lis
     told = "each arm at its own best settings"
     return [
         _held(
+            item,
             claim,
             sweep,
             told,
@@ -90,9 +92,10 @@ def _row(claim: Claim, point: str, analysis: Analysis) -> tuple[Estimate, str] |
     return None
 
 
-def _held(claim: Claim, sweep: str, where: str, published: str, measured: Estimate, verdict: str) -> Held:
+def _held(item: Item, claim: Claim, sweep: str, where: str, published: str, measured: Estimate, verdict: str) -> Held:
     return Held(
         claim=claim,
+        source=_source(item),
         sweep=sweep,
         where=where,
         published=published,
@@ -129,20 +132,37 @@ def claim_table(held: list[Held], missing: list[tuple[Item, Claim]]) -> Table:
             [one.claim.text, _asked_by(one), one.published, f"{interval(points, '+.1f')}", f"**{one.outcome}**"]
         )
         raw.append(
-            {"claim": one.claim.text, "sweep": one.sweep, "at": one.where, "published": one.published}
+            {
+                "source": one.source,
+                "claim": one.claim.text,
+                "sweep": one.sweep,
+                "at": one.where,
+                "published": one.published,
+            }
             | {"difference": one.measured.value, "low": one.measured.low, "high": one.measured.high}
             | {"verdict": one.verdict, "outcome": one.outcome}
         )
     for item, claim in missing:
         printed = published_effects(item, claim, next(iter(claim.points), ""))
         command = f"not run: python -m ablations.run +sweep={item.sweep}"
-        rows.append([claim.text, item.sweep, printed, f"{DASH} ({command})", DASH])
+        rows.append([_source(item), claim.text, item.sweep, printed, f"{DASH} ({command})", DASH])
         raw.append(
-            {"claim": claim.text, "sweep": item.sweep, "published": printed}
+            {"source": _source(item), "claim": claim.text, "sweep": item.sweep, "published": printed}
             | {"difference": math.nan, "outcome": "not run"}
         )
-    header = ["the paper's claim", "asked here by", "published, points", "measured here, points [95 % t]", "outcome"]
+    header = [
+        "where",
+        "the paper's claim",
+        "asked here by",
+        "published, points",
+        "measured here, points [95 % t]",
+        "outcome",
+    ]
     return Table(name="claims", header=header, rows=rows, raw=pd.DataFrame(raw), notes=[RULE])
+
+
+def _source(item: Item) -> str:
+    return published_table(item.name).title.capitalize()
 
 
 def _asked_by(one: Held) -> str:

@@ -13,6 +13,7 @@ from reports.comparisons import spec_for
 from reports.heat import HeatCell, draw_heat
 from reports.load import SweepData
 from reports.markdown import Table, interval, number
+from reports.operating_points import below_floor
 from reports.settings import stored_setting
 from reports.stats import compare, holm, verdict
 from reports.tables import file_name
@@ -55,7 +56,7 @@ def factor_table(data: SweepData, analysis: Analysis, point: str) -> Table:
                 if level != base[k]:
                     pairs = _pairs(arms, k, level, base[k])
                     gaps = _mean_gaps(analysis, point, pairs)
-                    lost = [sum(analysis.cells[point, pair[side]].collapsed for pair in pairs) for side in (0, 1)]
+                    lost = [_lost(data, analysis, point, [pair[side] for pair in pairs]) for side in (0, 1)]
                     runs = sum(analysis.cells[point, pair[0]].planned for pair in pairs)
                     effects.append((name, level, base[k], len(pairs), compare(gaps), lost, runs))
     adjusted = holm([effect[4].p for effect in effects])
@@ -67,14 +68,27 @@ def factor_table(data: SweepData, analysis: Analysis, point: str) -> Table:
         raw.append(
             {"factor": name, "level": level, "against": against, "difference": gap.difference.value}
             | {"low": gap.difference.low, "high": gap.difference.high, "p": gap.p, "p_holm": p, "verdict": told}
-            | {"collapsed": lost[0], "collapsed_against": lost[1], "runs": runs, "pairs": count}
+            | {"below_floor": lost[0], "below_floor_against": lost[1], "runs": runs, "pairs": count}
         )
-    header = ["effect", "difference [95 % t interval]", "p", "p (Holm)", "verdict", "collapsed runs", "pairs", "seeds"]
+    header = [
+        "effect",
+        "difference [95 % t interval]",
+        "p",
+        "p (Holm)",
+        "verdict",
+        "runs below the floor",
+        "pairs",
+        "seeds",
+    ]
     notes = [
         "Main effects of the combinations: a seed's difference is the mean over the pairs of arms that differ in this "
         "setting alone. Holm over the rows of this table."
     ]
     return Table(name=file_name("factors", point), header=header, rows=rows, raw=pd.DataFrame(raw), notes=notes)
+
+
+def _lost(data: SweepData, analysis: Analysis, point: str, arms: list[str]) -> int:
+    return sum(below_floor(data, analysis.cells[point, arm]) for arm in arms)
 
 
 def _pairs(arms: Mapping[tuple[str, ...], str], k: int, level: str, against: str) -> list[tuple[str, str]]:
@@ -96,7 +110,7 @@ def _mean_gaps(analysis: Analysis, point: str, pairs: list[tuple[str, str]]) -> 
 
 
 def factor_figure(data: SweepData, analysis: Analysis) -> Figure | None:
-    """Mean score and lost runs of every combination of two factors."""
+    """Mean score, and runs below the floor, of every combination of two factors."""
     factors, levels = spec_for(data.plan.sweep).factors, levels_of(data)
     if len(factors) != 2 or not levels or not any(cell.per_seed for cell in analysis.cells.values()):
         return None
@@ -111,7 +125,7 @@ def factor_figure(data: SweepData, analysis: Analysis) -> Figure | None:
         cells = {}
         for (row, column), arm in arms.items():
             cell = analysis.cells[point, arm]
-            told = f"{number(cell.score.value, '.2f')}\n{cell.collapsed} of {cell.planned} lost"
+            told = f"{number(cell.score.value, '.2f')}\n{below_floor(data, cell)} of {cell.planned} lost"
             cells[row, column] = HeatCell(value=cell.score.value, told=told)
         image = draw_heat(axis, cells, rows, columns, low=min(known), high=max(known))
         axis.set(xlabel=factors[1][0], ylabel=factors[0][0], title=data.told(point) if len(points) > 1 else "")

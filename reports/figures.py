@@ -33,8 +33,8 @@ CAPTIONS = {
     "cost_curves.png": "Validation accuracy and training reward against what they cost.",
     "corners.png": "Where tokens with an advantage left the reference band, and the share of the gradient from there.",
     "grid.png": "Difference to the baseline with its 95 % t interval, before Holm.",
-    "heatmap.png": "Mean score of each arm at each of its settings; framed: chosen on validation; lost: collapsed.",
-    "factors.png": "Mean score of each combination of the two settings, and its collapsed runs.",
+    "heatmap.png": "Mean score of each arm at its settings; framed: chosen on validation; lost: runs below the floor.",
+    "factors.png": "Mean score of each combination of the two settings; lost: runs below the floor.",
     "loss.png": "Training loss, mean of 10 updates; mean over seeds, shaded their range.",
     "weights.png": "The gradient weight of each objective; shaded the reference band. Curves are shifted a hair apart.",
 }
@@ -117,6 +117,9 @@ def results_figure(data: SweepData, analysis: Analysis) -> Figure | None:
         axis.set_xticks(range(len(arms)), names, fontsize=9, **turned)
         axis.set_xlim(-0.5, len(arms) - 0.3)
         axis.set_title(panel_title(data, point), fontsize=10)
+    # An interval may leave what an accuracy can be; drawn whole it would press the runs together.
+    low, high = axes[0].get_ylim()
+    axes[0].set_ylim(max(low, -0.04), min(high, 1.04))
     figure.supylabel(f"{analysis.ask.metric}, {analysis.ask.split} questions", fontsize=10)
     legend(figure)
     return figure

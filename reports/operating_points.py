@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 from matplotlib.figure import Figure
 
-from reports.analysis import Analysis
+from reports.analysis import Analysis, Cell
 from reports.comparisons import spec_for
 from reports.heat import HeatCell, draw_heat
 from reports.load import SweepData
@@ -33,6 +33,7 @@ class Chosen:
     adjusted_p: float  # Holm over the arms
     verdict: str
     collapsed: int  # runs over all operating points
+    below_floor: int  # runs over all operating points
     planned: int
 
 
@@ -111,6 +112,7 @@ def _chosen(
         adjusted_p=adjusted_p,
         verdict="baseline" if treatment == data.plan.baseline else verdict(gap.difference.value, adjusted_p),
         collapsed=sum(cell.collapsed for cell in cells),
+        below_floor=sum(below_floor(data, cell) for cell in cells),
         planned=sum(cell.planned for cell in cells),
     )
 
@@ -133,7 +135,7 @@ def chosen_table(data: SweepData, analysis: Analysis) -> Table:
                 number(one.adjusted_p),
                 one.verdict,
                 number(gap.mde),
-                f"{one.collapsed} of {one.planned}",
+                f"{one.collapsed} / {one.below_floor} of {one.planned}",
             ]
         )
         raw.append(
@@ -141,7 +143,7 @@ def chosen_table(data: SweepData, analysis: Analysis) -> Table:
             | {"test": one.test.value, "test_low": one.test.low, "test_high": one.test.high, "seeds": one.test.n}
             | {"difference": gap.difference.value, "low": gap.difference.low, "high": gap.difference.high}
             | {"p": gap.p, "p_holm": one.adjusted_p, "verdict": one.verdict, "mde": gap.mde}
-            | {"collapsed": one.collapsed, "planned": one.planned}
+            | {"collapsed": one.collapsed, "below_floor": one.below_floor, "planned": one.planned}
         )
     metric = analysis.ask.metric
     header = [
@@ -154,7 +156,7 @@ def chosen_table(data: SweepData, analysis: Analysis) -> Table:
         "p (Holm)",
         "verdict",
         "MDE",
-        "collapsed, all settings",
+        "collapsed / below floor, all settings",
     ]
     notes = [
         "Chosen by the mean accuracy on the validation questions at the last step, one choice an arm for all seeds; "
@@ -175,9 +177,15 @@ def chosen_sentence(data: SweepData, analysis: Analysis) -> str:
         "; ".join(f"{one.treatment} is {one.verdict} than {data.plan.baseline}" for one in decided)
         or f"none is told apart from {data.plan.baseline}"
     )
-    losses = ", ".join(f"{one.treatment} {one.collapsed} of {one.planned}" for one in found if one.collapsed)
-    collapse = f" Collapsed runs over all settings: {losses}." if losses else ""
+    losses = ", ".join(f"{one.treatment} {one.below_floor} of {one.planned}" for one in found if one.below_floor)
+    collapse = f" Runs below the floor of a constant answer, over all settings: {losses}." if losses else ""
     return escape(f"Each arm at its own best settings, chosen on validation: {told}; {result}.{collapse}")
+
+
+def below_floor(data: SweepData, cell: Cell) -> int:
+    """Runs that know less than a constant answer: lost, whether or not they count as collapsed."""
+    floor = data.plan.floors.get(cell.point)
+    return 0 if floor is None else sum(value < floor.accuracy for value in cell.per_seed.values())
 
 
 def heat_figure(data: SweepData, analysis: Analysis) -> Figure | None:
@@ -196,7 +204,8 @@ def heat_figure(data: SweepData, analysis: Analysis) -> Figure | None:
         cells = {}
         for point, (column, row) in places.items():
             cell = analysis.cells[point, arm]
-            lost = f"\n{cell.collapsed} of {cell.planned} lost" if cell.collapsed else ""
+            count = below_floor(data, cell)
+            lost = f"\n{count} of {cell.planned} lost" if count else ""
             told = f"{number(cell.score.value, '.2f')}{lost}"
             cells[row, column] = HeatCell(value=cell.score.value, told=told, framed=picked.get(arm) == point)
         image = draw_heat(axis, cells, rows, columns, low=min(known), high=max(known))

@@ -52,7 +52,7 @@ def test_the_published_effect_is_the_difference_of_printed_cells():
 
 def test_what_was_not_run_has_a_dash_and_the_command():
     table = claim_table([], [(CLIPPING, claim) for claim in CLIPPING.claims])
-    assert all(row[-1] == "—" and "+sweep=clipping" in row[3] for row in table.rows)
+    assert all(row[0] == "Figure 2" and row[-1] == "—" and "+sweep=clipping" in row[4] for row in table.rows)
 
 
 def test_every_item_names_what_exists():

@@ -55,6 +55,15 @@ def test_a_seed_that_an_arm_did_not_finish_is_left_out_of_its_effects(cures):
     assert [row[-1] for row in table.rows] == ["2", "2"]
 
 
+def test_runs_below_the_floor_are_counted_on_both_sides(cures):
+    data, analysis = cures()
+    raw = factor_table(data, analysis, "").raw.set_index("factor")
+    counts = {name: sum(v < 0.2 for v in analysis.cells["", name].per_seed.values()) for name in PARAMS}
+    assert raw.loc["beta_low", "below_floor"] == counts["low"] + counts["both"]
+    assert raw.loc["beta_low", "below_floor_against"] == counts["gppo"] + counts["dual"]
+    assert counts["gppo"] > 0
+
+
 def test_the_map_names_every_level(cures):
     data, analysis = cures()
     axis = factor_figure(data, analysis).axes[0]
