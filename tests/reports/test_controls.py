@@ -40,7 +40,7 @@ def analysed(seeds=5, **levels):
         for arm, values in scores.items()
     }
     plan = SimpleNamespace(treatments=dict.fromkeys(arms, ""), points={"": ""}, baseline="none", sweep="controls")
-    return SimpleNamespace(plan=plan, folder=None), SimpleNamespace(cells=cells, versus=versus)
+    return SimpleNamespace(plan=plan, folder=None, runs=[]), SimpleNamespace(cells=cells, versus=versus)
 
 
 def checks_of(folder, **changes):
