@@ -2,11 +2,11 @@
 
 import dataclasses
 import math
+import re
 from functools import partial
 
 import pytest
 
-from klear_core.errors import RunStoreError
 from klear_core.runs import schema, store
 from klear_core.runs.log import RecordLog
 from reports.analysis import analyse
@@ -229,13 +229,13 @@ def test_a_sweep_without_any_finished_run_still_has_a_report(sweep):
     assert text.count("not started") >= 18
 
 
-def test_a_damaged_mix_is_refused_in_one_line(sweep):
+def test_a_run_with_a_damaged_mix_counts_as_failed_and_says_why_in_one_line(sweep):
     for content in ("{", "[]", '{"name": 3}', '{"name": "m", "examples": 3}'):
         path = sweep / "sft_correctness" / "mixed-on_all" / "seed0" / schema.MIX_FILE
         path.write_text(content)
-        with pytest.raises(RunStoreError, match=r"mix\.json .*move .* away") as caught:
-            load_sweep(sweep, "sft_correctness")
-        assert "\n" not in str(caught.value)
+        broken = [run for run in load_sweep(sweep, "sft_correctness").runs if run.broken]
+        assert [run.planned.folder for run in broken] == ["mixed-on_all/seed0"]
+        assert re.fullmatch(r"unreadable: sft_correctness/.*mix\.json .*move .* away", broken[0].problem)
 
 
 def test_a_place_in_the_grid_is_read_from_the_words_of_a_point():
