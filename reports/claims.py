@@ -129,7 +129,14 @@ def claim_table(held: list[Held], missing: list[tuple[Item, Claim]]) -> Table:
     for one in held:
         points = Estimate(value=100 * one.measured.value, low=100 * one.measured.low, high=100 * one.measured.high, n=0)
         rows.append(
-            [one.claim.text, _asked_by(one), one.published, f"{interval(points, '+.1f')}", f"**{one.outcome}**"]
+            [
+                one.source,
+                one.claim.text,
+                _asked_by(one),
+                one.published,
+                f"{interval(points, '+.1f')}",
+                f"**{one.outcome}**",
+            ]
         )
         raw.append(
             {

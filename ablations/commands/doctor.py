@@ -29,6 +29,7 @@ BASE = {
     **{name: name for name in ("omegaconf", "wandb", "pyarrow", "pandas", "scipy", "numpy", "matplotlib", "rich")},
     **{name: name for name in ("tabulate", "safetensors", "tokenizers", "typer", "packaging")},
     "pyyaml": "yaml",
+    "markdown-it-py": "markdown_it",
 }
 # Package -> its module; those that klear_core never imports stand beside it, for comparisons.
 OPTIONAL = {

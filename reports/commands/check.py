@@ -13,6 +13,7 @@ from reports.markdown import plain
 from reports.recount import Difference, recount
 from reports.report import write_report
 
+_ORDER = (".csv", ".md", ".tex", ".json")
 _MOST = 50  # differences that are printed of one sweep
 
 
@@ -48,7 +49,8 @@ def _check(runs: Path, name: str, report: Path) -> int:
         print(plain(f"{name}: cannot be computed again: {error}"))
         return 1
     by_hand, wrong = recount(runs / name, report)
-    found = [*found, *wrong]
+    # What many files repeat comes last, as only so many are shown.
+    found = sorted([*found, *wrong], key=lambda difference: _ORDER.index(Path(difference.file).suffix))
     for difference in found[:_MOST]:
         print(plain(f"{name}: {_told(difference)}"))
     if len(found) > _MOST:
