@@ -38,8 +38,8 @@ def read_all(folders: Sequence[Path], columns: Sequence[str]) -> Evaluations:
     unreadable: dict[int, str] = {}
     for place, folder in enumerate(folders):
         try:
-            fragment = _fragment(folder / schema.EVAL_FILE)
-            if fragment is not None and _as_declared(fragment.physical_schema, declared):
+            fragment = _fragment(folder / schema.EVAL_FILE, declared)
+            if fragment is not None:
                 whole[place] = fragment
             else:
                 others[place] = _read_alone(folder, declared)
@@ -58,12 +58,17 @@ def read_all(folders: Sequence[Path], columns: Sequence[str]) -> Evaluations:
     return Evaluations(rows=_encoded(joined), unreadable=unreadable)
 
 
-def _fragment(path: Path) -> ds.Fragment | None:
-    return _FORMAT.make_fragment(str(path), LocalFileSystem()) if path.is_file() else None
-
-
-def _as_declared(found: pa.Schema, declared: pa.Schema) -> bool:
-    return all(found.get_field_index(field.name) >= 0 and found.field(field.name).type == field.type for field in declared)
+def _fragment(path: Path, declared: pa.Schema) -> ds.Fragment | None:
+    """A table whose columns are of the declared types; None for any other, and for what is no table."""
+    if not path.is_file():
+        return None
+    fragment = _FORMAT.make_fragment(str(path), LocalFileSystem())
+    try:
+        found = fragment.physical_schema
+    except (OSError, pa.ArrowException):  # read alone, it says why
+        return None
+    fits = all(f.name in found.names and found.field(f.name).type == f.type for f in declared)
+    return fragment if fits else None
 
 
 def _read_alone(folder: Path, declared: pa.Schema) -> pa.Table:

@@ -1,6 +1,7 @@
 """Plain JSON data as a record of the schema, strictly: what another version or a damaged file holds is not guessed at."""
 
 import dataclasses
+import functools
 import types
 import typing
 from typing import Any, TypeVar
@@ -14,7 +15,7 @@ def parse(kind: type[_T], raw: Any, path: str = "") -> _T:
     """``raw`` as the dataclass ``kind``; ValueError names the first field that is unknown, missing or of a wrong type."""
     if not isinstance(raw, dict):
         raise ValueError(f"{path or 'it'} holds no JSON object")
-    hints = typing.get_type_hints(kind)
+    hints = _hints(kind)  # type: ignore[arg-type]
     version = raw.get("schema_version")
     if "schema_version" in hints and version != SCHEMA_VERSION:
         raise ValueError(f"schema_version is {version!r}; allowed: {SCHEMA_VERSION}")
@@ -27,6 +28,12 @@ def parse(kind: type[_T], raw: Any, path: str = "") -> _T:
         if required and field.name not in raw:
             raise ValueError(f"{where}{field.name} is missing")
     return kind(**{key: _value(hints[key], value, where + key) for key, value in raw.items()})
+
+
+@functools.cache
+def _hints(kind: type) -> dict[str, Any]:
+    """Types of the fields, worked out once: a store holds thousands of records of one kind."""
+    return typing.get_type_hints(kind)
 
 
 def _value(hint: Any, value: Any, path: str) -> Any:
