@@ -21,6 +21,7 @@ RULE = (
     "`as claimed`: better or worse, in the claimed direction; `against the claim`: in the other; `not resolved`: these "
     "seeds do not tell, which is no evidence of equality."
 )
+NOT_RUN = "not run"
 _RESOLVED = {"better": 1, "worse": -1}
 
 
@@ -122,40 +123,31 @@ def _drawn(item: Item) -> str:
     return "only drawn" if not table.cells else DASH
 
 
-def claim_table(held: list[Held], missing: list[tuple[Item, Claim]]) -> Table:
+def not_run(item: Item) -> list[Held]:
+    """The claims of an item whose sweep was not run."""
+    unknown = Estimate(value=math.nan, low=math.nan, high=math.nan, n=0)
+    return [
+        _held(
+            item, claim, item.sweep, "", published_effects(item, claim, next(iter(claim.points), "")), unknown, NOT_RUN
+        )
+        for claim in item.claims
+    ]
+
+
+def claim_table(held: list[Held]) -> Table:
     """One row a claim and operating point; claims whose sweep was not run have a dash and the command."""
     rows: list[list[str]] = []
     raw: list[Mapping[str, object]] = []
     for one in held:
-        points = Estimate(value=100 * one.measured.value, low=100 * one.measured.low, high=100 * one.measured.high, n=0)
-        rows.append(
-            [
-                one.source,
-                one.claim.text,
-                _asked_by(one),
-                one.published,
-                f"{interval(points, '+.1f')}",
-                f"**{one.outcome}**",
-            ]
-        )
+        found = one.measured
+        points = Estimate(value=100 * found.value, low=100 * found.low, high=100 * found.high, n=found.n)
+        command = f"{DASH} (python -m ablations.run +sweep={one.sweep})"
+        measured = command if one.verdict == NOT_RUN else interval(points, "+.1f")
+        rows.append([one.source, one.claim.text, _asked_by(one), one.published, measured, f"**{one.outcome}**"])
         raw.append(
-            {
-                "source": one.source,
-                "claim": one.claim.text,
-                "sweep": one.sweep,
-                "at": one.where,
-                "published": one.published,
-            }
-            | {"difference": one.measured.value, "low": one.measured.low, "high": one.measured.high}
+            {"source": one.source, "claim": one.claim.text, "sweep": one.sweep, "at": one.where}
+            | {"published": one.published, "difference": found.value, "low": found.low, "high": found.high}
             | {"verdict": one.verdict, "outcome": one.outcome}
-        )
-    for item, claim in missing:
-        printed = published_effects(item, claim, next(iter(claim.points), ""))
-        command = f"not run: python -m ablations.run +sweep={item.sweep}"
-        rows.append([_source(item), claim.text, item.sweep, printed, f"{DASH} ({command})", DASH])
-        raw.append(
-            {"source": _source(item), "claim": claim.text, "sweep": item.sweep, "published": printed}
-            | {"difference": math.nan, "outcome": "not run"}
         )
     header = [
         "where",
@@ -174,4 +166,4 @@ def _source(item: Item) -> str:
 
 def _asked_by(one: Held) -> str:
     """The sweep with its operating point, where it has several."""
-    return one.sweep if one.where == "the only operating point" else f"{one.sweep}, {one.where}"
+    return one.sweep if one.where in ("", "the only operating point") else f"{one.sweep}, {one.where}"

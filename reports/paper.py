@@ -10,7 +10,7 @@ import pandas as pd
 from klear_core.runs import schema
 from reports import sentences
 from reports.analysis import Analysis, analyse
-from reports.claims import Held, claim_table, held_claims
+from reports.claims import Held, claim_table, held_claims, not_run
 from reports.comparisons import spec_for
 from reports.controls import CONTROLS, Check, control_checks, control_sentence, control_table, source_hashes
 from reports.factors import factor_table
@@ -19,7 +19,7 @@ from reports.load import SweepData, load_sweep
 from reports.markdown import DASH, Table, escape
 from reports.mix_tables import overview_sentence, overview_table
 from reports.operating_points import chosen_sentence, chosen_table
-from reports.paper_items import ITEMS, Claim, Item
+from reports.paper_items import ITEMS, Item
 from reports.published import published_table
 from reports.published.shown import heading, paper_table, settings_told
 from reports.published_tables import beside_table
@@ -115,14 +115,13 @@ class _Writer:
     def claims(self) -> str:
         """Every claim of the paper that a sweep asks, and what came out."""
         held: list[Held] = []
-        missing: list[tuple[Item, Claim]] = []
-        for item in ITEMS:
-            if item.claims and item.sweep not in self._swept:
-                missing += [(item, claim) for claim in item.claims]
+        for item in filter(lambda item: item.claims, ITEMS):
+            if item.sweep not in self._swept:
+                held += not_run(item)
             for name in (item.sweep, *item.more):
-                if item.claims and name in self._swept:
+                if name in self._swept:
                     held += held_claims(item, name, self._swept[name].data, self._swept[name].analysis)
-        return "\n".join(["## The paper's claims, and what follows here", "", self._table(claim_table(held, missing))])
+        return "\n".join(["## The paper's claims, and what follows here", "", self._table(claim_table(held))])
 
     def item(self, item: Item) -> str:
         """One table or figure of the paper, with every sweep that belongs to it."""
