@@ -19,10 +19,16 @@ _COUNTED = ("task.train_problems", "eval.test_questions", "eval.validation_quest
 
 _SCORES = "correct wrong no_answer unparsable timeout missing_open missing_close bad_format truncated"
 
+# First words of ``python -m reports`` that are no sweeps.
+_REPORTS_WORDS = ("check", "dashboard", "objectives", "paper", "published")
+
 # key -> (test, what is allowed). NaN fails every comparison, so it is refused too.
 _LIMITS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "seed": (lambda v: 0 <= v < 2**31, "0 to 2147483647"),
-    "sweep.name": (lambda v: re.fullmatch(r"[a-z][a-z0-9_.-]*", v) is not None, "lower-case letters, digits, - _ ."),
+    "sweep.name": (
+        lambda v: re.fullmatch(r"[a-z][a-z0-9_.-]*", v) is not None and v not in _REPORTS_WORDS,
+        f"lower-case letters, digits, - _ ., and none of {', '.join(_REPORTS_WORDS)}",
+    ),
     "objective.name": (lambda v: re.fullmatch(r"[a-z][a-z0-9_]*", v) is not None, "lower-case letters, digits and _"),
     "sweep.primary.split": (lambda v: v == "test", "test"),
     "sweep.primary.decoding": (lambda v: v in ("t1.0", "t0.6_p0.95", "greedy"), "t1.0, t0.6_p0.95 or greedy"),

@@ -82,6 +82,7 @@ def write_figures(data: SweepData, analysis: Analysis, folder: Path) -> list[str
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a figure as PNG to ``path`` and as SVG beside it, the same bytes for the same numbers."""
     figure.savefig(path, dpi=130, metadata={"Software": None})
+    figure.set_layout_engine("none")  # the places that were found for the one hold for the other
     drawn = StringIO()
     figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None})
     # Each text is in a comment beside its outlines, and a control character there makes the file no XML.

@@ -166,10 +166,12 @@ def threshold_table(data: SweepData, analysis: Analysis, point: str) -> Table:
     return Table(name=file_name("threshold", point), header=header, rows=rows, raw=pd.DataFrame(raw), notes=notes)
 
 
+@lru_cache(maxsize=8192)
 def learning_curve(run: RunData) -> dict[str, np.ndarray]:
     """Training accuracy by step beside what it had cost by then, one array each of ``AXES``.
 
-    Seconds are those of training without evaluation, NaN from the first step on whose timings are missing.
+    Seconds are those of training without evaluation, NaN from the first step on whose timings are missing.  Kept, as
+    several tables ask for it.
     """
     curve = {name: run.steps[name].to_numpy(dtype=float) for name in (*AXES[:3], "correct_fraction")}
     spent: dict[int, float] = {}

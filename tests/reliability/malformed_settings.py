@@ -122,7 +122,11 @@ _ARGUMENTS: dict[str, list[tuple[list[str], str]]] = {
         (["advantage.params.ddof=2"], "advantage.params.ddof is 2; allowed: 0 or 1"),
     ],
     _NAMES: [
-        (["sweep.name=../x"], "sweep.name is '../x'; allowed: lower-case letters, digits, - _ ."),
+        (
+            ["sweep.name=../x"],
+            "sweep.name is '../x'; allowed: lower-case letters, digits, - _ ., and none of check, dashboard, objectives, "
+            "paper, published",
+        ),
         (["sweep.name='gppö'"], "sweep.name is 'gppö'; allowed: lower-case letters"),
         ([f"sweep.name={_LONG}"], "characters; allowed: at most 128, so shorten sweep.name"),
         ([f"sweep.title={_LONG * 30}"], "sweep.title has 6000 characters; allowed: at most 4000"),
