@@ -12,7 +12,8 @@ from reports.rl_sections import rl_sections
 from reports.sections import Sections
 from reports.write import made_beside, write_document
 
-CONTROLS_LINK = "../../controls/report/report.md"
+CONTROLS_LINK = "../../controls/report/report.md"  # from RUNS/SWEEP/report
+LINK_BESIDE = "../controls/report.md"  # from a folder of reports that are called as their sweeps
 
 
 def write_report(

@@ -11,7 +11,7 @@ from reports.compared import compare_folders
 from reports.load import load_sweep
 from reports.markdown import plain
 from reports.recount import Difference, recount
-from reports.report import write_report
+from reports.report import CONTROLS_LINK, LINK_BESIDE, write_report
 
 _ORDER = (".csv", ".md", ".tex", ".json")
 _MOST = 50  # differences that are printed of one sweep
@@ -36,14 +36,15 @@ def main(arguments: Sequence[str]) -> int:
     for name, folder in reports.items():
         if not folder.is_dir():
             raise ConfigError(f"{name} has no report in {folder}; with one: {', '.join(reported) or 'none'}")
-    return max([_check(given.runs, name, folder) for name, folder in reports.items()])
+    link = CONTROLS_LINK if given.report is None else LINK_BESIDE
+    return max([_check(given.runs, name, folder, link) for name, folder in reports.items()])
 
 
-def _check(runs: Path, name: str, report: Path) -> int:
+def _check(runs: Path, name: str, report: Path, link: str) -> int:
     """Print what differs in the report of a sweep, or one line that says how much does not."""
     try:
         with TemporaryDirectory() as made:
-            write_report(load_sweep(runs, name), Path(made))
+            write_report(load_sweep(runs, name), Path(made), controls_link=link)
             numbers, files, found = compare_folders(report, Path(made))
     except RunStoreError as error:
         print(plain(f"{name}: cannot be computed again: {error}"))

@@ -15,7 +15,7 @@ from reports.commands.parser import Parser
 from reports.health import warnings
 from reports.load import SweepData, load_sweep
 from reports.markdown import plain
-from reports.report import write_report
+from reports.report import CONTROLS_LINK, LINK_BESIDE, write_report
 from reports.tables import result_table
 
 
@@ -28,7 +28,8 @@ def main(arguments: Sequence[str]) -> int:
     given = parser.parse_args(arguments)
     data = load_sweep(given.runs, given.sweep)
     analysis = analyse(data)
-    path = write_report(data, given.out or data.folder / REPORT_DIR, analysis)
+    link = LINK_BESIDE if given.out else CONTROLS_LINK
+    path = write_report(data, given.out or data.folder / REPORT_DIR, analysis, controls_link=link)
     _show(data, analysis)
     print(f"report: {path}")
     return 0

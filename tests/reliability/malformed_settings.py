@@ -124,8 +124,8 @@ _ARGUMENTS: dict[str, list[tuple[list[str], str]]] = {
     _NAMES: [
         (
             ["sweep.name=../x"],
-            "sweep.name is '../x'; allowed: lower-case letters, digits, - _ ., and none of check, dashboard, objectives, "
-            "paper, published",
+            "sweep.name is '../x'; allowed: lower-case letters, digits, - _ ., and none of check, dashboard, "
+            "objectives, paper, published",
         ),
         (["sweep.name='gppö'"], "sweep.name is 'gppö'; allowed: lower-case letters"),
         ([f"sweep.name={_LONG}"], "characters; allowed: at most 128, so shorten sweep.name"),
