@@ -1,6 +1,6 @@
 """What a reader must know before any number of a report: runs that are missing, damaged or not made alike."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from klear_core.runs.provenance import SCORERS
 from klear_core.runs.schema import Manifest
@@ -18,7 +18,7 @@ def _unlike(data: SweepData) -> list[str]:
     """Runs that other code made, or another grader judged."""
     told = []
     of_code = "Runs of different code are compared"
-    if found := _disagreement(data, lambda manifest: manifest.provenance.source_hash[:16]):
+    if found := _disagreement(_all(data), lambda manifest: manifest.provenance.source_hash[:16]):
         told.append(f"{of_code}: source hash {found}.")
     others = [run for run in data.runs if run.planned.other_code]
     if others:
@@ -27,10 +27,13 @@ def _unlike(data: SweepData) -> list[str]:
     if mixed:
         told.append(f"{of_code}: begun by one code and ended by another were {_named(mixed)}.")
     for name in SCORERS:
-        if found := _disagreement(data, lambda manifest: manifest.provenance.versions.get(name, "")):  # noqa: B023
+        if found := _disagreement(_all(data), lambda manifest: manifest.provenance.versions.get(name, "")):  # noqa: B023
             told.append(f"Answers were judged by different scorers: {name} {found}.")
-    if found := _disagreement(data, lambda manifest: manifest.grading):
-        told.append(f"Answers were judged by different scorers: {found}.")
+    # Operating points may be tasks, of which one has programs to run; only runs of one point are compared.
+    for point in data.plan.points:
+        runs = [run for run in _all(data) if run.planned.point == point]
+        if found := _disagreement(runs, lambda manifest: manifest.grading):
+            told.append(f"Answers were judged by different scorers: {found}.")
     return told
 
 
@@ -70,15 +73,15 @@ def _unfinished(data: SweepData) -> list[str]:
     return [f"{len(short)} of {len(data.runs)} runs are not done, and are in no score: {_named(short)}."]
 
 
-def _disagreement(data: SweepData, read: Callable[[Manifest], str]) -> str:
+def _disagreement(runs: Sequence[RunData], read: Callable[[Manifest], str]) -> str:
     """Every value with the runs that have it, "" where all agree."""
     found: dict[str, list[RunData]] = {}
-    for run in _all(data):
+    for run in runs:
         if run.manifest is not None:
             found.setdefault(read(run.manifest), []).append(run)
     if len(found) < 2:
         return ""
-    return "; ".join(f"{value or 'unknown'} in {_named(runs)}" for value, runs in found.items())
+    return "; ".join(f"{value or 'unknown'} in {_named(having)}" for value, having in found.items())
 
 
 def _all(data: SweepData) -> list[RunData]:

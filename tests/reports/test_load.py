@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from klear_core.errors import RunStoreError
-from klear_core.runs import schema
+from klear_core.runs import schema, store
 from klear_core.runs.log import RecordLog, encode
 from reports import __main__ as command
 from reports import report as report_module
@@ -228,3 +228,14 @@ def test_warnings_are_about_whole_sweeps_without_their_runs_order(root):
     data = load_sweep(root, "clipping")
     turned = dataclasses.replace(data, runs=data.runs[::-1])
     assert len(warnings(data)) == len(warnings(turned)) == 1
+
+
+def test_operating_points_that_are_tasks_may_be_judged_otherwise(write_sweep):
+    root = write_sweep()
+    for run in store.read_plan(root / "clipping").runs:
+        if run.point == "u16":
+            home = root / "clipping" / run.folder
+            store.write_json(
+                home / schema.MANIFEST_FILE, dataclasses.replace(store.read_manifest(home), grading="in a sandbox")
+            )
+    assert [line for line in warnings(load_sweep(root, "clipping")) if "scorers" in line] == []
