@@ -17,6 +17,13 @@ _ENTITY = re.compile(r"&(?=#?\w+;)")
 # A leading number, as in "+0.004 [-0.006, +0.014]", "12 of 20", "44,769" and "1.97 %"; page.js has the same one.
 _LEADING_NUMBER = re.compile(r"[<>~≤≥]?\s*[+\-−]?\d")
 
+_INDENT = re.compile(r"^[ \t]+")
+_BLOCK = re.compile(
+    r"^(?P<before> ?(?:[0-9]{1,9}(?=[.)](?:[ \t]|$)))?)"
+    r"(?P<sign>(?<=[0-9])[.)]|#(?=#{0,5}(?:[ \t]|$))|[-+*](?=[ \t]|$)|[-*_=](?=[-*_= \t]*$)"
+    r"|`(?=``)|~(?=~~)|\[(?=.*\]:))"
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
@@ -52,7 +59,10 @@ def escape(text: str) -> str:
     """Text as one table cell: no pipe, line break, tag, link, image, formula or control character of its own."""
     # Backslashes first: one in front of a pipe would undo the pipe's escape.
     flat = _ENTITY.sub("&amp;", plain(text)).replace("\\", "\\\\").replace("|", "\\|").replace("$", "&#36;")
-    return flat.replace("<", "&lt;").replace(">", "&gt;").replace("](", "]\\(")
+    inline = flat.replace("<", "&lt;").replace(">", "&gt;").replace("](", "]\\(")
+    # At the beginning of a line or an item some signs, and many spaces, are a block: heading, list, rule, code, and the
+    # address of a link.
+    return _BLOCK.sub(lambda found: f"{found['before']}\\{found['sign']}", _INDENT.sub(" ", inline))
 
 
 def plain(text: str) -> str:

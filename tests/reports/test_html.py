@@ -84,6 +84,20 @@ def test_any_text_in_a_cell_is_shown_as_it_is_and_makes_no_tag(text):
         assert "".join(found.told(tag)).split() == f"{mark}{plain(text)}".split()
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("##", "# a", "- a", "-", "+ a", "* a", "1. a", "12) a", "---", "* * *", "===", "```", "~~~ a", "     a"),
+        "[1]: a",
+    ],
+)
+def test_signs_that_begin_a_block_are_shown_as_signs(text):
+    found = page(f"- {escape(text)}\n\n{escape(text)}\n\n[1]\n")
+    assert {tag for tag, _ in found.tags} - FRAME == {"li", "p"}
+    for tag in ("li", "p"):
+        assert text.strip() in "".join(found.told(tag))
+
+
 @given(st.text())
 def test_no_text_at_all_makes_a_tag_beyond_emphasis_or_an_attribute(text):
     found = page(f"# {escape(text)}\n\n- {escape(text)}\n\n| a |\n| - |\n| {escape(text)} |\n")
