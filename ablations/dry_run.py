@@ -11,6 +11,7 @@ from ablations.decide import Action
 from ablations.estimate import Estimate, estimate
 from ablations.launch import Prepared, num_slots
 from ablations.probe import measure
+from ablations.told import clock
 
 _MB = 1e6
 
@@ -61,15 +62,10 @@ def _told(prepared: Prepared, cost: Estimate, slots: int) -> list[str]:
     processes = min(slots, open_runs)
     return [
         f"runs: {open_runs} to do and {open_starts} supervised starts, {slots} side by side",
-        f"time: about {_clock(cost.seconds)} ({', '.join(each)}), without imports and report",
+        f"time: about {clock(cost.seconds)} ({', '.join(each)}), without imports and report",
         f"memory: {cost.peak_mb:,.0f} MB a process, {processes * cost.peak_mb:,.0f} MB in all; {_free_memory()}",
         f"disk: at most {cost.disk_bytes / _MB:,.0f} MB; {free / _MB:,.0f} MB free in {runs_dir}",
     ]
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def _free_memory() -> str:

@@ -24,6 +24,7 @@ from ablations.plan import CheckedPlan, make_plan
 from ablations.pool import Limits, Pool, Tried
 from ablations.preflight import check_checkpoints
 from ablations.processes import die_with_parent, stop_requests
+from ablations.told import clock
 from klear_core.config import RunConfig
 from klear_core.errors import ConfigError
 from klear_core.objectives.diagnostics import gradient_weight
@@ -218,7 +219,7 @@ def _tell_failures(prepared: Prepared, tried: Tried, board: Board, started: floa
     missing = sum(job.stage != "sft" for job, _ in tried.failed) + len(tried.not_started)
     left_out = prepared.counts()["left_out"]
     total = len(prepared.decisions)
-    board.say(f"{total - missing - left_out} of {total} runs done in {_clock(started)}")
+    board.say(f"{total - missing - left_out} of {total} runs done in {clock(time.perf_counter() - started)}")
     if missing:
         board.say("the same command tries the others again, from their last checkpoints")
     return missing > 0 or bool(tried.failed)
@@ -245,8 +246,3 @@ def _write_report(checked: CheckedPlan) -> int:
 def num_slots(config: RunConfig) -> int:
     """Runs side by side: as configured, else one a core that this process may use."""
     return config.launch.slots or machine_limits.cores()
-
-
-def _clock(started: float) -> str:
-    seconds = round(time.perf_counter() - started)
-    return f"{seconds // 60} min {seconds % 60} s" if seconds >= 60 else f"{seconds} s"

@@ -14,6 +14,7 @@ from ablations.launch import Prepared, num_slots, prepare, run_sweep
 from ablations.probe import Measured, measure
 from ablations.processes import die_with_parent
 from ablations.run import compose
+from ablations.told import clock
 from klear_core.config import RunConfig
 from klear_core.errors import ConfigError
 
@@ -80,10 +81,10 @@ def _tell(planned: Sequence[Planned]) -> None:
             seconds = estimate(sweep.prepared.decisions, _not_counted(sweep, counted), found, slots=slots).seconds
         total += seconds
         done = len(sweep.prepared.decisions) - sweep.open_runs
-        rows.append([sweep.name, sweep.open_runs, done, _minutes(seconds) if sweep.open_runs else ""])
+        rows.append([sweep.name, sweep.open_runs, done, clock(seconds) if sweep.open_runs else ""])
     say_table(["sweep", "runs to do", "done", "about"], rows, right=["runs to do", "done", "about"])
     runs = sum(sweep.open_runs for sweep in planned)
-    say(f"{len(planned)} sweeps, {runs} runs to do, about {_minutes(total)} without imports and reports")
+    say(f"{len(planned)} sweeps, {runs} runs to do, about {clock(total)} without imports and reports")
 
 
 def _not_counted(sweep: Planned, counted: set[str]) -> list[Start]:
@@ -123,11 +124,6 @@ def _probed(sweep: Planned) -> dict[str, RunConfig]:
     """
     configs = sweep.configs[:1] if sweep.prepared.config.stage == "sft" else sweep.configs
     return {config.point: config for config in configs}
-
-
-def _minutes(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s"
 
 
 def _write_document(first: Planned) -> int:

@@ -1,4 +1,4 @@
-"""What an arm is, in a line that a report can print."""
+"""What an arm is, and how long something takes, in words that a person reads."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -31,6 +31,12 @@ def show(value: object) -> str:
     if value is None:
         return "off"
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def clock(seconds: float) -> str:
+    """A duration as a person reads it: ``3 min 5 s``, or ``42 s``."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def _listed(values: Mapping[str, object]) -> str:

@@ -9,6 +9,11 @@ _ONE_OBJECTIVE = (
     "All arms share one objective, so this shows only whether they drive the policy to different distances from the "
     "one that sampled."
 )
+_ON_CHAINS = "Mechanism check, not a reproduction: a model of about 100 thousand parameters on arithmetic chains."
+_CORNERS = (
+    "GPPO without a dual clip and CISPO with the same bounds differ in exactly two corners: A > 0 below the band, and "
+    "A < 0 above it. PPO-clip and clip-higher drop what GPPO keeps in the other two."
+)
 
 SPECS = {
     "clipping": ComparisonSpec(
@@ -23,10 +28,7 @@ SPECS = {
             "Neither operating point is tuned per arm: all arms share one learning rate, so a ranking here is one at "
             "that learning rate and that number of updates.",
         ),
-        mechanism=(
-            "GPPO without a dual clip and CISPO with the same bounds differ in exactly two corners: A > 0 below the "
-            "band, and A < 0 above it. PPO-clip and clip-higher drop what GPPO keeps in the other two."
-        ),
+        mechanism=_CORNERS,
         about_clipping=True,
         contrasts=(("gppo", "cispo", "GPPO or CISPO with the same bounds, which differ in two corners"),),
         beside=(Beside(table="figure_2", columns={}),),
@@ -83,7 +85,7 @@ SPECS = {
             "mean of the loss still counts them (Figure 5 of arXiv 2508.07629)?"
         ),
         scope=(
-            "Mechanism check, not a reproduction: a model of about 100 thousand parameters on arithmetic chains.",
+            _ON_CHAINS,
             "The arms differ in the length of their steps and in nothing else: `kept` divides by the groups that have "
             "an advantage, `all` by every group. Gradients are cut at a norm of 1, which hides a part of that.",
         ),
@@ -112,14 +114,11 @@ SPECS = {
             "is best at its own best settings?"
         ),
         scope=(
-            "Mechanism check, not a reproduction: a model of about 100 thousand parameters on arithmetic chains.",
+            _ON_CHAINS,
             "The best settings of an arm are those with the highest mean accuracy on the validation questions at the "
             "last step; only then its test questions are read.",
         ),
-        mechanism=(
-            "GPPO without a dual clip and CISPO with the same bounds differ in exactly two corners: A > 0 below the "
-            "band, and A < 0 above it. PPO-clip and clip-higher drop what GPPO keeps in the other two."
-        ),
+        mechanism=_CORNERS,
         about_clipping=True,
         grid=(("learning rate", "rl.learning_rate"), ("updates a rollout", "rl.updates_per_rollout")),
         choose_point=True,
@@ -130,7 +129,7 @@ SPECS = {
             "band (beta_low), or none far above it where A < 0 (dual clip)?"
         ),
         scope=(
-            "Mechanism check, not a reproduction: a model of about 100 thousand parameters on arithmetic chains.",
+            _ON_CHAINS,
             "One operating point, the one of `+sweep=stability` where GPPO as published collapses most often.",
         ),
         mechanism=(

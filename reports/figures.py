@@ -21,7 +21,7 @@ from reports.markdown import CONTROL
 from reports.operating_points import heat_figure
 from reports.panels import Series, band, colour, curve_grid, legend, panel_title, panels, wrapped_panels
 from reports.sft_figures import grid_figure, loss_figure
-from reports.training_tables import step_means
+from reports.training_tables import TRAINING_PHASES, step_means
 
 _MARKERS = "osD^vPX*"
 _LETTERS = 45  # of all names below a panel that stand side by side
@@ -38,6 +38,11 @@ CAPTIONS = {
     "loss.png": "Training loss, mean of 10 updates; mean over seeds, shaded their range.",
     "weights.png": "The gradient weight of each objective; shaded the reference band. Curves are shifted a hair apart.",
 }
+_OF_SUPERVISED = ("results.png", "grid.png", "loss.png")
+_OF_RL = (
+    *("results.png", "heatmap.png", "factors.png", "curves.png", "signal.png", "cost_curves.png", "corners.png"),
+    "weights.png",
+)
 STYLE = {
     "font.size": 10,
     "axes.spines.top": False,
@@ -53,35 +58,23 @@ STYLE = {
 
 def write_figures(data: SweepData, analysis: Analysis, folder: Path) -> list[str]:
     """Draw every figure that the data allow, as PNG and as SVG; returns the PNGs' names in the order of the report."""
+    names = _OF_SUPERVISED if data.plan.stage == "sft" else _OF_RL
+    return [name for name in names if draw(name, data, analysis, folder / name)]
+
+
+def draw(name: str, data: SweepData, analysis: Analysis, path: Path) -> bool:
+    """Write the figure of that name to ``path``; False, and nothing written, where the data do not allow it."""
     matplotlib.use("Agg")
-    supervised: dict[str, Callable[[SweepData, Analysis], Figure | None]] = {
-        "results.png": results_figure,
-        "grid.png": grid_figure,
-        "loss.png": loss_figure,
-    }
-    with_rl: dict[str, Callable[[SweepData, Analysis], Figure | None]] = {
-        "results.png": results_figure,
-        "heatmap.png": heat_figure,
-        "factors.png": factor_figure,
-        "curves.png": curves_figure,
-        "signal.png": signal_figure,
-        "cost_curves.png": cost_curves_figure,
-        "corners.png": corners_figure,
-        "weights.png": weights_figure,
-    }
-    written = []
     with matplotlib.rc_context(STYLE):
-        for name, make in (supervised if data.plan.stage == "sft" else with_rl).items():
-            figure = make(data, analysis)
-            if figure is not None:
-                save_figure(figure, folder / name)
-                written.append(name)
-    return written
+        figure = _FIGURES[name](data, analysis)
+        if figure is not None:
+            save_figure(figure, path)
+    return figure is not None
 
 
-def save_figure(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path, *, dpi: int = 130) -> None:
     """Write a figure as PNG to ``path`` and as SVG beside it, the same bytes for the same numbers."""
-    figure.savefig(path, dpi=130, metadata={"Software": None})
+    figure.savefig(path, dpi=dpi, metadata={"Software": None})
     figure.set_layout_engine("none")  # the places that were found for the one hold for the other
     drawn = StringIO()
     figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None})
@@ -187,7 +180,7 @@ def _field(name: str, scale: float = 1.0) -> Series:
         if column != "seconds":
             return pd.Series(values, index=run.steps[column].to_numpy())
         # Joined by step: a run that was killed may have more rows in one file than in the other.
-        spent = run.timings[["rollout_s", "reward_s", "score_s", "update_s"]].to_numpy(dtype=float).sum(axis=1).cumsum()
+        spent = run.timings[[*TRAINING_PHASES]].to_numpy(dtype=float).sum(axis=1).cumsum()
         _, here, there = np.intersect1d(run.steps["step"], run.timings["step"], return_indices=True)
         return pd.Series(values[here], index=spent[there])
 
@@ -278,10 +271,15 @@ def weights_figure(data: SweepData, analysis: Analysis) -> Figure | None:
     return figure
 
 
-# What the document over all sweeps shows of each.
-PAPER_FIGURES: dict[str, Callable[[SweepData, Analysis], Figure | None]] = {
+_FIGURES: dict[str, Callable[[SweepData, Analysis], Figure | None]] = {
     "results.png": results_figure,
+    "grid.png": grid_figure,
+    "loss.png": loss_figure,
     "heatmap.png": heat_figure,
     "factors.png": factor_figure,
-    "grid.png": grid_figure,
+    "curves.png": curves_figure,
+    "signal.png": signal_figure,
+    "cost_curves.png": cost_curves_figure,
+    "corners.png": corners_figure,
+    "weights.png": weights_figure,
 }

@@ -18,6 +18,8 @@ from reports.training_tables import mean, percent
 
 _LEVELS = ("easy", "hard")
 
+MANY_POINTS = 3  # operating points from which on a report begins with all of them at one look
+
 
 def mix_table(data: SweepData, point: str) -> Table:
     """What each arm imitated: size, sources, teachers, share of right demonstrations, difficulty."""

@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from klear_core.runs.gallery import Gallery, ObjectiveCurves
+from reports.figures import save_figure
 from reports.markdown import plain
 
 _COLUMNS = 3
@@ -35,14 +36,10 @@ _STYLE = {
 def write_gallery(gallery: Gallery, folder: Path) -> list[Path]:
     """Write objectives.png, .svg and .md; returns their paths."""
     matplotlib.use("Agg")
-    written = []
+    written = [folder / f"objectives{suffix}" for suffix in (".png", ".svg", ".md")]
     with matplotlib.rc_context(_STYLE):
-        figure = gallery_figure(gallery)
-        for suffix, metadata in ((".png", {"Software": None}), (".svg", {"Date": None, "Creator": None})):
-            written.append(folder / f"objectives{suffix}")
-            figure.savefig(written[-1], dpi=140, metadata=metadata)
-    written.append(folder / "objectives.md")
-    written[-1].write_text(gallery_markdown(gallery), encoding="utf-8")
+        save_figure(gallery_figure(gallery), written[0], dpi=140)
+    written[2].write_text(gallery_markdown(gallery), encoding="utf-8")
     return written
 
 

@@ -12,7 +12,7 @@ from reports.comparisons import spec_for
 from reports.heat import HeatCell, draw_heat
 from reports.load import SweepData
 from reports.markdown import DASH, Table, escape, interval, number
-from reports.scores import Ask, score
+from reports.scores import asked_questions, score
 from reports.sft_figures import grid_place
 from reports.stats import Comparison, Estimate, compare, holm, mean_interval, verdict
 
@@ -39,7 +39,7 @@ class Chosen:
 
 def validation_scores(data: SweepData, analysis: Analysis) -> dict[tuple[str, str], Estimate]:
     """Mean accuracy on the validation questions at the last step, by (point, treatment); NaN where a seed has none."""
-    ask = _validation_ask(data, analysis.ask)
+    ask = replace(analysis.ask, split=_CHOSEN_ON, kind="avg", k=1, questions=asked_questions(data, _CHOSEN_ON))
     found = {}
     for point in data.plan.points:
         for treatment in data.plan.treatments:
@@ -47,14 +47,6 @@ def validation_scores(data: SweepData, analysis: Analysis) -> dict[tuple[str, st
             whole = bool(scores) and all(not one.reason for one in scores)
             found[point, treatment] = mean_interval([one.value for one in scores] if whole else [])
     return found
-
-
-def _validation_ask(data: SweepData, ask: Ask) -> Ask:
-    asked: set[int] = set()
-    for run in data.runs:
-        rows = run.evaluations
-        asked.update(rows.loc[(rows["split"] == _CHOSEN_ON) & (rows["step"] == ask.step), "question"])
-    return replace(ask, split=_CHOSEN_ON, kind="avg", k=1, questions=frozenset(asked))
 
 
 def chosen_points(data: SweepData, analysis: Analysis) -> list[Chosen]:

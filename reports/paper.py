@@ -1,10 +1,10 @@
 """One document over all sweeps: every table and figure of the paper, measured beside published, and what follows."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import matplotlib
 import pandas as pd
 
 from klear_core.runs import schema
@@ -14,10 +14,10 @@ from reports.claims import Held, claim_table, held_claims, not_run
 from reports.comparisons import spec_for
 from reports.controls import CONTROLS, Check, control_checks, control_sentence, control_table, source_hashes
 from reports.factors import factor_table
-from reports.figures import CAPTIONS, PAPER_FIGURES, STYLE, save_figure
+from reports.figures import CAPTIONS, draw
 from reports.load import SweepData, load_sweep
 from reports.markdown import DASH, Table, escape
-from reports.mix_tables import overview_sentence, overview_table
+from reports.mix_tables import MANY_POINTS, overview_sentence, overview_table
 from reports.operating_points import chosen_sentence, chosen_table
 from reports.paper_items import ITEMS, Item
 from reports.published import published_table
@@ -27,7 +27,7 @@ from reports.tables import verdict_table
 from reports.write import made_beside, write_document
 
 PAPER_DIR = "_paper"
-_MANY_POINTS = 3
+_FIGURES = ("results.png", "heatmap.png", "factors.png", "grid.png")  # of each sweep
 _TITLE = "Klear-Reasoner's comparisons, measured beside published"
 _MEASURED = ("model.hidden_size", "task.name", "rl.max_response_tokens", "rl.steps", "sft.steps", "rl.learning_rate")
 
@@ -128,8 +128,7 @@ class _Writer:
         if not item.name:
             return self._beyond(item)
         paper = published_table(item.name)
-        title = f"{paper.title[0].upper()}{paper.title[1:]}"
-        lines = [f"## {title}: {escape(paper.caption)}", "", escape(heading(paper)), ""]
+        lines = [f"## {paper.title.capitalize()}: {escape(paper.caption)}", "", escape(heading(paper)), ""]
         lines.append(self._table(paper_table(paper)))
         if not item.sweep:
             lines += [f"Measured here: {DASH}, as {item.why_not}.", ""]
@@ -152,7 +151,7 @@ class _Writer:
         lines = [f"### Measured: {escape(plan.title)}", "", spec.question, "", _on_what(data, analysis), ""]
         if spec.choose_point:
             lines.append(f"- {chosen_sentence(data, analysis)}")
-        elif len(shown) >= _MANY_POINTS and analysis.versus:
+        elif len(shown) >= MANY_POINTS and analysis.versus:
             lines.append(f"- {escape(overview_sentence(data, analysis))}")
         else:
             lines += [
@@ -161,10 +160,10 @@ class _Writer:
                 if point in shown
             ]
         lines.append("")
-        lines += [self._figure(name, figure) for figure in PAPER_FIGURES]
+        lines += [self._figure(name, figure) for figure in _FIGURES]
         if spec.choose_point:
             lines.append(self._table(chosen_table(data, analysis), name))
-        elif len(shown) >= _MANY_POINTS:
+        elif len(shown) >= MANY_POINTS:
             lines.append(self._table(overview_table(data, analysis), name))
         else:
             for point in shown:
@@ -183,7 +182,7 @@ class _Writer:
         for name, one in self._swept.items():
             runs = one.data.runs
             done = sum(not run.problem for run in runs)
-            seconds = sum(run.wall_s for run in runs if run.wall_s == run.wall_s)
+            seconds = sum(run.wall_s for run in runs if not math.isnan(run.wall_s))
             hashes = ", ".join(sorted(source[:12] for source in source_hashes(one.data)))
             rows.append([name, f"{done} of {len(runs)}", _commits(one.data), hashes or DASH, f"{seconds:,.0f}"])
         header = ["sweep", "runs done", "commit", "source hash", "seconds, summed over runs"]
@@ -203,16 +202,12 @@ class _Writer:
         return named.markdown()
 
     def _figure(self, sweep: str, name: str) -> str:
-        one = self._swept[sweep]
-        matplotlib.use("Agg")
-        with matplotlib.rc_context(STYLE):
-            figure = PAPER_FIGURES[name](one.data, one.analysis)
-            if figure is None:
+        """An image with its caption, drawn once however often it is shown; "" where the data do not allow it."""
+        one, path = self._swept[sweep], f"{sweep}-{name}"
+        if path not in self.figures:
+            if not draw(name, one.data, one.analysis, self._folder / path):
                 return ""
-            path = f"{sweep}-{name}"
-            if path not in self.figures:
-                save_figure(figure, self._folder / path)
-                self.figures.append(path)
+            self.figures.append(path)
         return f"![{CAPTIONS[name]}]({path})\n\n{CAPTIONS[name]}\n"
 
     def _link(self, sweep: str) -> str:

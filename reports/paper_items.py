@@ -26,7 +26,18 @@ class Item:
     more: tuple[str, ...] = ()  # sweeps whose answers belong to the same question
 
 
-_FEWER = "few good sources beat many"
+def _few_sources(point: str) -> tuple[Claim, ...]:
+    """That the best source beats the best two, four and six, on the task of an operating point."""
+    return tuple(
+        Claim(
+            text=f"few good sources beat many: the best {k} against the best one",
+            treatment=f"top{k}",
+            sign=-1,
+            points=(point,),
+        )
+        for k in (2, 4, 6)
+    )
+
 
 ITEMS = (
     Item(
@@ -84,26 +95,13 @@ ITEMS = (
         sweep="sft_sources",
         baseline="top1",
         more=("sft_solo",),
-        claims=tuple(
-            Claim(
-                text=f"{_FEWER}: the best {k} against the best one", treatment=f"top{k}", sign=-1, points=("on_chains",)
-            )
-            for k in (2, 4, 6)
-        ),
+        claims=_few_sources("on_chains"),
     ),
     Item(
         name="table_5",
         sweep="sft_sources",
         baseline="top1",
-        claims=tuple(
-            Claim(
-                text=f"{_FEWER}: the best {k} against the best one",
-                treatment=f"top{k}",
-                sign=-1,
-                points=("on_functions",),
-            )
-            for k in (2, 4, 6)
-        ),
+        claims=_few_sources("on_functions"),
     ),
     Item(
         name="table_6",

@@ -61,19 +61,24 @@ def primary_ask(data: SweepData) -> Ask:
             f"{data.folder / 'plan.json'}: primary.metric is {primary.metric!r}; allowed: avg@K or pass@K"
         )
     kind, k = match.groups()
-    asked: set[int] = set()
-    for run in data.runs:
-        for (split, _, _), tally in run.tallies.items():
-            if split == primary.split:
-                asked.update(tally.questions_Q.tolist())
     return Ask(
         split=primary.split,
         decoding=primary.decoding,
         step=primary.step,
         kind=kind,
         k=int(k),
-        questions=frozenset(asked),
+        questions=asked_questions(data, primary.split),
     )
+
+
+def asked_questions(data: SweepData, split: str) -> frozenset[int]:
+    """Every question of a split that was put to any run."""
+    asked: set[int] = set()
+    for run in data.runs:
+        for (of_split, _, _), tally in run.tallies.items():
+            if of_split == split:
+                asked.update(tally.questions_Q.tolist())
+    return frozenset(asked)
 
 
 def under(data: SweepData, ask: Ask, decoding: str) -> Ask:

@@ -10,15 +10,13 @@ from reports.figures import CAPTIONS
 from reports.health import warnings
 from reports.load import SweepData
 from reports.markdown import Table, escape, number
-from reports.mix_tables import overview_sentence, overview_table
+from reports.mix_tables import MANY_POINTS, overview_sentence, overview_table
 from reports.operating_points import chosen_sentence
 from reports.provenance import fixed_table, provenance_table
 from reports.published_tables import beside_table, claim_sentence
 from reports.reward_tables import contrast_table, noise_sentence
 from reports.scaling_tables import across_tasks_table
 from reports.tables import decoding_table, result_table, verdict_table
-
-_MANY_POINTS = 3
 
 
 class Sections:
@@ -65,7 +63,7 @@ class Sections:
 
     def overview(self) -> str:
         """Every operating point at one look, where they are many."""
-        if len(self.data.plan.points) < _MANY_POINTS or not self.analysis.versus:
+        if len(self.data.plan.points) < MANY_POINTS or not self.analysis.versus:
             return ""
         told = escape(overview_sentence(self.data, self.analysis))
         lines = ["## Every operating point", "", told, "", self.figure("grid.png")]

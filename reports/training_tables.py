@@ -17,6 +17,7 @@ from reports.tables import arm_name, file_name
 
 SPEED_SHARE = 0.25
 SPEED_WINDOW = 5
+TRAINING_PHASES = ("rollout_s", "reward_s", "score_s", "update_s")  # seconds of training, without evaluation
 AXES = ("samples", "tokens", "updates", "seconds")
 
 
@@ -176,7 +177,7 @@ def learning_curve(run: RunData) -> dict[str, np.ndarray]:
     curve = {name: run.steps[name].to_numpy(dtype=float) for name in (*AXES[:3], "correct_fraction")}
     spent: dict[int, float] = {}
     if not run.timings.empty:
-        phases = run.timings[["rollout_s", "reward_s", "score_s", "update_s"]].to_numpy(dtype=float)
+        phases = run.timings[[*TRAINING_PHASES]].to_numpy(dtype=float)
         spent = dict(zip(run.timings["step"], phases.sum(axis=1), strict=True))
     return curve | {"seconds": np.cumsum([spent.get(step, math.nan) for step in run.steps["step"]])}
 

@@ -4,13 +4,12 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
-
 from klear_core.errors import ConfigError
 from klear_core.runs import store
 from klear_core.runs.schema import CONFIG_FILE, REPORT_DIR
 from reports.commands.parser import Parser
 from reports.load import SweepData, load_sweep
+from reports.settings import stored_setting
 
 _FILE = "dashboard.json"
 
@@ -48,8 +47,7 @@ def main(arguments: Sequence[str]) -> int:
 def _project(data: SweepData) -> str:
     """The project that the runs were logged to, as the first stored configuration says."""
     for run in data.plan.runs:
-        path = data.folder / run.folder / CONFIG_FILE
-        if path.is_file():
-            stored = yaml.safe_load(path.read_text(encoding="utf-8"))
-            return str(stored["wandb"]["project"])
+        folder = data.folder / run.folder
+        if (folder / CONFIG_FILE).is_file():
+            return str(stored_setting(folder, "wandb.project"))
     raise ConfigError(f"no run of {data.plan.sweep} has a {CONFIG_FILE} that names its W&B project: give --project")

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import socket
 
 import pytest
 
@@ -16,19 +15,7 @@ pytest.importorskip("wandb_workspaces", reason="needs pip install -e '.[dashboar
 
 from reports import wandb_dashboard
 
-
-@pytest.fixture(autouse=True)
-def no_network(monkeypatch, tmp_path):
-    """Nothing of this file may look up a host or connect, nor know an account of the machine."""
-
-    def refuse(*_, **__):
-        raise AssertionError("a connection was tried")
-
-    monkeypatch.setattr(socket.socket, "connect", refuse)
-    monkeypatch.setattr(socket, "getaddrinfo", refuse)
-    for name in ("WANDB_API_KEY", "WANDB_ENTITY"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("NETRC", str(tmp_path / "no_netrc"))
+pytestmark = pytest.mark.usefixtures("no_network")
 
 
 @pytest.fixture
