@@ -2,13 +2,9 @@
 
 import math
 from collections.abc import Callable
-from io import StringIO
-from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
-import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
@@ -17,11 +13,21 @@ from reports.analysis import Analysis
 from reports.comparisons import spec_for
 from reports.factors import factor_figure
 from reports.load import RunData, SweepData
-from reports.markdown import CONTROL
 from reports.operating_points import heat_figure
-from reports.panels import Series, band, colour, curve_grid, legend, panel_title, panels, wrapped_panels
+from reports.panels import (
+    NO_CURVE,
+    Curve,
+    Series,
+    band,
+    colour,
+    curve_grid,
+    legend,
+    panel_title,
+    panels,
+    wrapped_panels,
+)
 from reports.sft_figures import grid_figure, loss_figure
-from reports.training_tables import TRAINING_PHASES, step_means
+from reports.training_tables import step_means, training_seconds
 
 _MARKERS = "osD^vPX*"
 _LETTERS = 45  # of all names below a panel that stand side by side
@@ -38,48 +44,11 @@ CAPTIONS = {
     "loss.png": "Training loss, mean of 10 updates; mean over seeds, shaded their range.",
     "weights.png": "The gradient weight of each objective; shaded the reference band. Curves are shifted a hair apart.",
 }
-_OF_SUPERVISED = ("results.png", "grid.png", "loss.png")
-_OF_RL = (
+OF_SUPERVISED = ("results.png", "grid.png", "loss.png")
+OF_RL = (
     *("results.png", "heatmap.png", "factors.png", "curves.png", "signal.png", "cost_curves.png", "corners.png"),
     "weights.png",
 )
-STYLE = {
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.alpha": 0.25,
-    "text.parse_math": False,  # a dollar sign in a name is no formula
-    # Letters as outlines: an image inside a page has no fonts but the reader's, and they would run into each other.
-    "svg.fonttype": "path",
-    "svg.hashsalt": "",  # ids of shapes are hashes of what they draw
-}
-
-
-def write_figures(data: SweepData, analysis: Analysis, folder: Path) -> list[str]:
-    """Draw every figure that the data allow, as PNG and as SVG; returns the PNGs' names in the order of the report."""
-    names = _OF_SUPERVISED if data.plan.stage == "sft" else _OF_RL
-    return [name for name in names if draw(name, data, analysis, folder / name)]
-
-
-def draw(name: str, data: SweepData, analysis: Analysis, path: Path) -> bool:
-    """Write the figure of that name to ``path``; False, and nothing written, where the data do not allow it."""
-    matplotlib.use("Agg")
-    with matplotlib.rc_context(STYLE):
-        figure = _FIGURES[name](data, analysis)
-        if figure is not None:
-            save_figure(figure, path)
-    return figure is not None
-
-
-def save_figure(figure: Figure, path: Path, *, dpi: int = 130) -> None:
-    """Write a figure as PNG to ``path`` and as SVG beside it, the same bytes for the same numbers."""
-    figure.savefig(path, dpi=dpi, metadata={"Software": None})
-    figure.set_layout_engine("none")  # the places that were found for the one hold for the other
-    drawn = StringIO()
-    figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None})
-    # Each text is in a comment beside its outlines, and a control character there makes the file no XML.
-    path.with_suffix(".svg").write_text(CONTROL.sub("", drawn.getvalue()), encoding="utf-8")
 
 
 def results_figure(data: SweepData, analysis: Analysis) -> Figure | None:
@@ -173,16 +142,16 @@ def cost_curves_figure(data: SweepData, analysis: Analysis) -> Figure | None:
 
 
 def _field(name: str, scale: float = 1.0) -> Series:
-    def series(run: RunData, column: str) -> pd.Series:
+    def series(run: RunData, column: str) -> Curve:
         if name not in run.steps or (column == "seconds" and run.timings.empty):
-            return pd.Series(dtype=float)
+            return NO_CURVE
         values = run.steps[name].to_numpy(dtype=float) * scale
         if column != "seconds":
-            return pd.Series(values, index=run.steps[column].to_numpy())
+            return run.steps[column].to_numpy(dtype=float), values
         # Joined by step: a run that was killed may have more rows in one file than in the other.
-        spent = run.timings[[*TRAINING_PHASES]].to_numpy(dtype=float).sum(axis=1).cumsum()
+        spent = training_seconds(run).cumsum()
         _, here, there = np.intersect1d(run.steps["step"], run.timings["step"], return_indices=True)
-        return pd.Series(values[here], index=spent[there])
+        return spent[there], values[here]
 
     return series
 
@@ -190,9 +159,9 @@ def _field(name: str, scale: float = 1.0) -> Series:
 def _validation(data: SweepData) -> Series:
     """Accuracy on the validation questions, from the supervised start on."""
 
-    def series(run: RunData, column: str) -> pd.Series:
+    def series(run: RunData, column: str) -> Curve:
         if run.evaluations.empty or run.steps.empty:
-            return pd.Series(dtype=float)
+            return NO_CURVE
         counts: dict[int, list[int]] = {}
         for one in (data.start_of(run), run):
             for (split, decoding, step), tally in one.tallies.items() if one is not None else ():
@@ -200,12 +169,11 @@ def _validation(data: SweepData) -> Series:
                     count = counts.setdefault(step, [0, 0])
                     count[0] += int(tally.hits_Q.sum())
                     count[1] += int(tally.samples_Q.sum())
-        scores = pd.Series({step: hits / samples for step, (hits, samples) in sorted(counts.items())}, dtype=float)
-        if column == "step":
-            return scores
-        position = pd.Series({0: 0.0} | dict(zip(run.steps["step"], run.steps[column].astype(float), strict=True)))
-        kept = scores[scores.index.isin(position.index)]
-        return pd.Series(kept.to_numpy(), index=position.loc[kept.index].to_numpy())
+        scores = {step: hits / samples for step, (hits, samples) in sorted(counts.items())}
+        position = {0: 0.0} | dict(zip(run.steps["step"], run.steps[column].astype(float), strict=True))
+        known = [step for step in scores if column == "step" or step in position]
+        at = known if column == "step" else [position[step] for step in known]
+        return np.array(at, dtype=float), np.array([scores[step] for step in known])
 
     return series
 
@@ -271,7 +239,7 @@ def weights_figure(data: SweepData, analysis: Analysis) -> Figure | None:
     return figure
 
 
-_FIGURES: dict[str, Callable[[SweepData, Analysis], Figure | None]] = {
+FIGURES: dict[str, Callable[[SweepData, Analysis], Figure | None]] = {
     "results.png": results_figure,
     "grid.png": grid_figure,
     "loss.png": loss_figure,

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from klear_core.runs.gallery import Gallery, ObjectiveCurves
-from reports.figures import save_figure
+from reports.drawing import save_figure
 from reports.markdown import plain
 
 _COLUMNS = 3

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.patches import Polygon
 
 from reports.load import RunData, SweepData
 
@@ -14,7 +14,9 @@ from reports.load import RunData, SweepData
 _PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 _MOST_COLUMNS = 4  # beside each other in a figure that may wrap
 
-Series = Callable[[RunData, str], pd.Series]
+Curve = tuple[np.ndarray, np.ndarray]  # positions and values, one a step
+NO_CURVE: Curve = (np.empty(0), np.empty(0))
+Series = Callable[[RunData, str], Curve]
 
 
 def panels(data: SweepData, *, width: float, height: float, rows: int = 1, sharex: bool = True) -> tuple[Figure, Any]:
@@ -68,7 +70,7 @@ def curve_grid(data: SweepData, rows: Sequence[tuple[str, Series]], column: str,
 
 def band(axis: Any, series: Series, runs: Sequence[RunData], column: str, colour: str, label: str) -> None:
     """Mean over seeds with the range that the seeds span."""
-    found = [curve for run in runs if len(curve := series(run, column))]
+    found = [curve for run in runs if len((curve := series(run, column))[0])]
     if not found:
         return
     x_RT, values = _stack(found)
@@ -76,17 +78,21 @@ def band(axis: Any, series: Series, runs: Sequence[RunData], column: str, colour
     shown = np.isfinite(values).any(axis=0)
     # Runs of one arm differ in their tokens and seconds; their mean position at each step is the x of the curve.
     x, values = np.nanmean(x_RT[:, shown], axis=0), values[:, shown]
+    outline = np.concatenate([np.nanmin(values, axis=0), np.nanmax(values, axis=0)[::-1]])
+    shade = Polygon(np.column_stack([np.concatenate([x, x[::-1]]), outline]), color=colour, alpha=0.13, linewidth=0)
+    # Not fill_between: for its collection the axes find their limits anew, which takes longer than all the rest.
+    axis.add_artist(shade)
+    axis.update_datalim(shade.get_xy())
     axis.plot(x, np.nanmean(values, axis=0), color=colour, label=label, linewidth=1.5)
-    axis.fill_between(x, np.nanmin(values, axis=0), np.nanmax(values, axis=0), color=colour, alpha=0.13, linewidth=0)
 
 
-def _stack(curves: Sequence[pd.Series]) -> tuple[np.ndarray, np.ndarray]:
+def _stack(curves: Sequence[Curve]) -> tuple[np.ndarray, np.ndarray]:
     """Positions and values of curves as [R, T], NaN after the end of a shorter one."""
-    shape = (len(curves), max(len(curve) for curve in curves))
+    shape = (len(curves), max(len(x_T) for x_T, _ in curves))
     x_RT, values_RT = np.full(shape, math.nan), np.full(shape, math.nan)
-    for k, curve in enumerate(curves):
-        x_RT[k, : len(curve)] = curve.index.to_numpy(dtype=float)
-        values_RT[k, : len(curve)] = curve.to_numpy(dtype=float)
+    for k, (x_T, values_T) in enumerate(curves):
+        x_RT[k, : len(x_T)] = x_T
+        values_RT[k, : len(x_T)] = values_T
     return x_RT, values_RT
 
 

@@ -13,8 +13,9 @@ from reports.analysis import Analysis, analyse
 from reports.claims import Held, claim_table, held_claims, not_run
 from reports.comparisons import spec_for
 from reports.controls import CONTROLS, Check, control_checks, control_sentence, control_table, source_hashes
+from reports.drawing import draw
 from reports.factors import factor_table
-from reports.figures import CAPTIONS, draw
+from reports.figures import CAPTIONS
 from reports.load import SweepData, load_sweep
 from reports.markdown import DASH, Table, escape
 from reports.mix_tables import MANY_POINTS, overview_sentence, overview_table

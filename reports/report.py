@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from reports.analysis import Analysis, analyse
-from reports.figures import write_figures
+from reports.drawing import write_figures
 from reports.load import SweepData
 from reports.mix_tables import difficulty_table, mix_table, supervised_cost_table, supervised_table
 from reports.record import document_record, sweep_facts

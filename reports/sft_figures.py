@@ -2,7 +2,6 @@
 
 import math
 
-import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
@@ -10,7 +9,7 @@ from reports.analysis import Analysis, Versus
 from reports.comparisons import spec_for
 from reports.heat import HeatCell, draw_heat
 from reports.load import RunData, SweepData
-from reports.panels import band, colour, legend, panel_title, wrapped_panels
+from reports.panels import NO_CURVE, Curve, band, colour, legend, panel_title, wrapped_panels
 
 _SMOOTHED = 10  # updates whose losses are averaged, as single ones hide the trend
 
@@ -32,12 +31,11 @@ def loss_figure(data: SweepData, analysis: Analysis) -> Figure | None:
     return figure
 
 
-def _loss(run: RunData, column: str) -> pd.Series:
+def _loss(run: RunData, column: str) -> Curve:
     if run.steps.empty:
-        return pd.Series(dtype=float)
-    losses = run.steps.set_index(column)["loss"].astype(float)
-    smooth: pd.Series = losses.rolling(_SMOOTHED, min_periods=1).mean()
-    return smooth
+        return NO_CURVE
+    smooth = run.steps["loss"].astype(float).rolling(_SMOOTHED, min_periods=1).mean()
+    return run.steps[column].to_numpy(dtype=float), smooth.to_numpy()
 
 
 def grid_figure(data: SweepData, analysis: Analysis) -> Figure | None:

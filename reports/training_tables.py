@@ -177,9 +177,13 @@ def learning_curve(run: RunData) -> dict[str, np.ndarray]:
     curve = {name: run.steps[name].to_numpy(dtype=float) for name in (*AXES[:3], "correct_fraction")}
     spent: dict[int, float] = {}
     if not run.timings.empty:
-        phases = run.timings[[*TRAINING_PHASES]].to_numpy(dtype=float)
-        spent = dict(zip(run.timings["step"], phases.sum(axis=1), strict=True))
+        spent = dict(zip(run.timings["step"], training_seconds(run), strict=True))
     return curve | {"seconds": np.cumsum([spent.get(step, math.nan) for step in run.steps["step"]])}
+
+
+def training_seconds(run: RunData) -> np.ndarray:
+    """[T]: seconds of training of every row of the timings."""
+    return np.sum([run.timings[name].to_numpy(dtype=float) for name in TRAINING_PHASES], axis=0)
 
 
 def _curves(data: SweepData, point: str, treatment: str, *, finished: bool = False) -> dict[int, dict[str, np.ndarray]]:
@@ -227,14 +231,31 @@ def step_means(runs: Sequence[RunData], *, last: int | None = None) -> dict[str,
     found = [_means_of(run, last) for run in runs if not run.steps.empty]
     if not found:
         return {}
-    return {str(name): float(value) for name, value in pd.DataFrame(found).mean().items()}
+    names = list(dict.fromkeys(name for means in found for name in means))
+    means_RF = np.array([[means.get(name, math.nan) for name in names] for means in found])
+    return dict(zip(names, _known_means(means_RF).tolist(), strict=True))
 
 
 @lru_cache(maxsize=8192)
-def _means_of(run: RunData, last: int | None) -> pd.Series:
+def _means_of(run: RunData, last: int | None) -> dict[str, float]:
     """Kept, as several tables and figures ask for it."""
-    means: pd.Series = (run.steps.tail(last) if last else run.steps).select_dtypes("number").mean()
-    return means
+    names, values_TF = _numbers(run)
+    return dict(zip(names, _known_means(values_TF[-last if last else 0 :]).tolist(), strict=True))
+
+
+@lru_cache(maxsize=8192)
+def _numbers(run: RunData) -> tuple[list[str], np.ndarray]:
+    """Names of the numeric fields of the steps, and their values [T, F]."""
+    frame = run.steps.select_dtypes("number")
+    return [str(name) for name in frame.columns], frame.to_numpy(dtype=float)
+
+
+def _known_means(values_TF: np.ndarray) -> np.ndarray:
+    """[F]: mean of every column without its NaN, NaN where a column holds nothing else."""
+    known_TF = ~np.isnan(values_TF)
+    counts_F = known_TF.sum(axis=0)
+    sums_F = np.where(known_TF, values_TF, 0.0).sum(axis=0)
+    return np.asarray(np.divide(sums_F, counts_F, out=np.full(len(sums_F), math.nan), where=counts_F > 0))
 
 
 def percent(value: float) -> str:

@@ -19,6 +19,7 @@ from klear_core.runs.folders import make_folder
 
 _log = logging.getLogger(__name__)
 _SYNC_EVERY_S = 0.9
+_DECODER = json.JSONDecoder()  # json.loads looks at encoding and white space of every line anew
 
 
 def encode(row: Mapping[str, Any], seq: int) -> bytes:
@@ -34,8 +35,10 @@ def decode(line: bytes, seq: int) -> dict[str, Any]:
         raise ValueError("is not a record of this version")
     if tail != b'%08x"}' % zlib.crc32(body):
         raise ValueError("is damaged: its checksum does not match")
-    row: dict[str, Any] = json.loads(body + b"}")
-    if row.pop("seq") != seq:
+    text = body.decode() + "}"
+    row: dict[str, Any]
+    row, end = _DECODER.raw_decode(text)
+    if end != len(text) or row.pop("seq") != seq:
         raise ValueError(f"is not row {seq}: rows are missing or doubled")
     return row
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from reports.figures import save_figure
+from reports.drawing import save_figure
 from reports.html import render_page
 from reports.markdown import Table
 from reports.write import write_document

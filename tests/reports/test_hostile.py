@@ -14,7 +14,7 @@ from klear_core.runs import schema
 from reports import __main__ as command
 from reports import report as report_module
 from reports.analysis import analyse
-from reports.figures import STYLE, save_figure
+from reports.drawing import STYLE, save_figure
 from reports.load import load_sweep
 from reports.report import report_record
 from tests.reports.test_html import Page

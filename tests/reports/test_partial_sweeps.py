@@ -219,7 +219,7 @@ def test_words_of_a_plan_and_of_a_failure_cannot_leave_their_place(write_sweep, 
 
 
 def test_a_run_that_stopped_early_does_not_cut_the_curves_of_the_others():
-    long, short = pd.Series([1.0, 3.0, 5.0], index=[10, 20, 30]), pd.Series([3.0], index=[12])
+    long, short = (np.array([10.0, 20, 30]), np.array([1.0, 3, 5])), (np.array([12.0]), np.array([3.0]))
     x_RT, values_RT = _stack([long, short])
     assert np.nanmean(x_RT, axis=0) == pytest.approx([11, 20, 30])
     assert np.nanmean(values_RT, axis=0) == pytest.approx([2, 3, 5])

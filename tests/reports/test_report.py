@@ -13,6 +13,7 @@ from scipy import stats as scipy_stats
 from klear_core.errors import RunStoreError
 from klear_core.runs import schema, store
 from reports import __main__ as command
+from reports import drawing
 from reports import report as report_module
 from reports.analysis import analyse
 from reports.load import load_sweep
@@ -187,6 +188,7 @@ def test_figures_and_tables_are_beside_the_report_and_the_same_rows_give_the_sam
     data, _ = load(write_sweep())
     out = tmp_path / "out"
     text = write_report(data, out).read_text()
+    monkeypatch.setattr(drawing, "MANY_RUNS", 1)  # and drawn in two processes
     again = write_report(data, tmp_path / "again").parent
     for path in out.iterdir():
         assert path.read_bytes() == (again / path.name).read_bytes(), path.name
