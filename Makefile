@@ -9,7 +9,7 @@ export OMP_NUM_THREADS := 1
 export OMP_WAIT_POLICY := PASSIVE
 export GOMP_SPINCOUNT := 0
 
-.PHONY: env sweep paper test check lint types unit format clean
+.PHONY: env sweep paper bench test check lint types unit format clean
 
 env: $(STAMP)
 
@@ -29,6 +29,10 @@ sweep: env
 # Every sweep, then one document over all of them: two hours on two cores, less with what is done already.
 paper: env
 	$(BIN)/ablations paper
+
+# Benchmarks at the size of this machine, compared with an earlier run on it.
+bench: env
+	$(BIN)/python -m tests.benchmarks
 
 test: env lint types
 	$(BIN)/python -m pytest

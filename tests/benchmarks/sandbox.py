@@ -20,6 +20,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
+from measured import Metric, tell
 
 from klear_core.rewards.sandbox.isolation import LIBRARIES
 from klear_core.rewards.sandbox.limits import Ended, Limits, Program
@@ -107,12 +108,19 @@ def main() -> None:
                 method(programs)
                 times[name].append((time.perf_counter() - started) / options.tests)
     print(f"{workers} workers, {options.rounds} rounds of {options.tests} tests, {sandbox.isolation}")
+    each = 1e3 * statistics.median(times["ours"][1:])
+    metrics = [Metric(name="ours", value=each, unit="ms a test", better="lower", is_compared=False)]
     for name, seconds in times.items():
         ratios = [other / own for other, own in zip(seconds[1:], times["ours"][1:], strict=True)]
+        if name != "ours":
+            spread = {"low": min(ratios), "high": max(ratios)}
+            ratio = statistics.median(ratios)
+            metrics.append(Metric(name=f"{name} / ours", value=ratio, unit="x", better="higher", **spread))
         print(
             f"  {name:16s} {1e3 * statistics.median(seconds[1:]):6.2f} ms a test,"
             f" {statistics.median(ratios):5.1f} times ours (rounds: {min(ratios):.1f} to {max(ratios):.1f})"
         )
+    tell(metrics, workers=workers, rounds=options.rounds, tests=options.tests)
 
 
 if __name__ == "__main__":
