@@ -39,7 +39,7 @@ WIDER = ModelConfig(
 )
 # Setting -> overrides, then the ways: pack_tokens and micro_batch_tokens. The others are held against the first.
 SETTINGS: dict[str, tuple[list[str], list[tuple[int | None, int | None]]]] = {
-    "laptop": ([], [(None, None), (48, None), (96, None), (192, None), (None, 512), (None, 1024)]),
+    "laptop": ([], [(None, None), (56, None), (96, None), (192, None), (None, 512), (None, 1024)]),
     "long_tail": (
         ["rl.problems_per_step=8", "rl.updates_per_rollout=2", f"rl.max_response_tokens={LONGEST}"],
         [(None, None), (523, None), (1046, None), (523, 2092), (None, 1024), (None, 2048), (None, 4096)],
