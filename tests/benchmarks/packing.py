@@ -41,8 +41,8 @@ WIDER = ModelConfig(
 SETTINGS: dict[str, tuple[list[str], list[tuple[int | None, int | None]]]] = {
     "laptop": ([], [(None, None), (56, None), (96, None), (192, None), (None, 512), (None, 1024)]),
     "long_tail": (
-        ["rl.problems_per_step=8", "rl.updates_per_rollout=2", f"rl.max_response_tokens={LONGEST}"],
-        [(None, None), (523, None), (1046, None), (523, 2092), (None, 1024), (None, 2048), (None, 4096)],
+        ["rl.problems_per_step=4", "rl.updates_per_rollout=2", f"rl.max_response_tokens={LONGEST}"],
+        [(None, None), (523, None), (1046, None), (523, 2092), (None, 1024), (None, 2048)],
     ),
 }
 
