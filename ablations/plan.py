@@ -175,6 +175,12 @@ def _check_context(config: RunConfig) -> None:
     task, given = get_task(config.task), config.sft.checkpoint
     context = task.context_tokens if given is None else check_model(Path(given))
     prompt, response = task.longest_prompt, config.rl.max_response_tokens
+    packed = config.rl.pack_tokens
+    if prompt is not None and packed is not None and prompt + response > packed:
+        raise ConfigError(
+            f"rl.pack_tokens is {packed}; allowed: null or at least {prompt + response}, as the longest prompt has "
+            f"{prompt} tokens and rl.max_response_tokens is {response}"
+        )
     if context is None or prompt is None:
         return  # only the tokenizer of the given model knows, which ``ablations.preflight`` asks
     if prompt + response > context:

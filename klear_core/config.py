@@ -143,6 +143,8 @@ class RLConfig:
     max_response_tokens: int
     gradient_noise_every: int  # steps between two measurements of the gradient's noise, the first step beside; 0 never
     max_skipped_updates: int  # updates that are not finite and left out before the run counts as diverged
+    pack_tokens: int | None  # of a row that holds several completions, none of which sees another; null = one a row
+    micro_batch_tokens: int | None  # positions of one forward and backward pass, padding included; null = no limit
 
 
 @dataclass(frozen=True, kw_only=True)

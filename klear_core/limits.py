@@ -68,6 +68,8 @@ _LIMITS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "rl.weight_decay": (lambda v: 0 <= v < math.inf, ">= 0"),
     "rl.temperature": (lambda v: 0 < v < math.inf, "> 0"),
     "rl.max_skipped_updates": (lambda v: v >= 0, ">= 0"),
+    "rl.pack_tokens": (lambda v: v is None or v > 1, "null or > 1"),
+    "rl.micro_batch_tokens": (lambda v: v is None or v > 0, "null or > 0"),
     "control.name": (lambda v: re.fullmatch(r"[a-z][a-z0-9_]*", v) is not None, "lower-case letters, digits and _"),
     "control.sampling_stream": (lambda v: 0 <= v < 2**31, "0 to 2147483647"),
     "control.learning_rate_factor": (lambda v: 0 < v < math.inf, "> 0"),
@@ -103,6 +105,16 @@ def check_limits(config: Any) -> None:
         raise ConfigError(
             f"rl.updates_per_rollout is {rl.updates_per_rollout}; allowed: a divisor of "
             f"rl.problems_per_step = {rl.problems_per_step}, so that all mini-batches have one size"
+        )
+    if rl.pack_tokens is not None and rl.pack_tokens <= rl.max_response_tokens:
+        raise ConfigError(
+            f"rl.pack_tokens is {rl.pack_tokens}; allowed: null or more than rl.max_response_tokens = "
+            f"{rl.max_response_tokens}, as a row holds a prompt with its response"
+        )
+    if rl.pack_tokens is not None and rl.micro_batch_tokens is not None and rl.micro_batch_tokens < rl.pack_tokens:
+        raise ConfigError(
+            f"rl.micro_batch_tokens is {rl.micro_batch_tokens}; allowed: null or at least "
+            f"rl.pack_tokens = {rl.pack_tokens}, as a row is not cut"
         )
     if config.sft.final_learning_rate > config.sft.learning_rate:
         raise ConfigError(

@@ -12,8 +12,9 @@ from klear_core.runs import schema
 from klear_core.runs.log import read_log
 
 _SHOWN = 5
+# Fields that every row has; a column of later ones is absent where no row has them, and NaN where some have.
 _FIELDS = {
-    "rl": (schema.STEP_FIELDS, schema.TIMING_FIELDS),
+    "rl": ([name for name in schema.STEP_FIELDS if name not in schema.LATER_STEP_FIELDS], schema.TIMING_FIELDS),
     "sft": (schema.SFT_STEP_FIELDS, schema.SFT_TIMING_FIELDS),
 }
 Rows = list[dict[str, Any]]
@@ -73,11 +74,14 @@ def _read(path: Path, fields: Iterable[str]) -> Rows:
 
 
 def _frames(runs: Sequence[Rows]) -> list[pd.DataFrame]:
-    """One frame a run. Runs with the same fields are made into one frame and cut apart, which is faster by far."""
+    """One frame a run. Runs with the same fields are made into one frame and cut apart, which is faster by far.
+
+    Rows gain fields when other code goes on with a run, so that the first and the last of them tell.
+    """
     alike: dict[tuple[str, ...], list[int]] = {}
     for k, rows in enumerate(runs):
         if rows:
-            alike.setdefault(tuple(rows[0]), []).append(k)
+            alike.setdefault((*rows[0], *rows[-1]), []).append(k)
     found = [pd.DataFrame() for _ in runs]
     for places in alike.values():
         joined = pd.DataFrame([row for k in places for row in runs[k]])

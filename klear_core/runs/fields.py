@@ -53,6 +53,9 @@ STEP_FIELDS: dict[str, str] = {
     "skipped_updates": "updates left out for that reason so far (rl.max_skipped_updates)",
     "kept_rows": "share of completions that went through forward and backward",
     "sampler_gap_max": "largest |engine - trainer| log-probability of a sampled token, nats",
+    "sampler_gap_mean": "its mean over the response tokens trained on, nats",
+    "sampler_gap_p99": "its 99 % quantile, nats",
+    "sampler_kl": "KL(engine || trainer), mean of exp(d) - 1 - d, d = trainer - engine log-probability, nats",
     "band_fraction": "share of response tokens with A != 0 outside the reference band, later updates",
     **_corner_fields(),
     "entropy_inside": "mean sampling entropy of tokens with A != 0 inside the band, later updates, nats",
@@ -63,6 +66,9 @@ STEP_FIELDS: dict[str, str] = {
     "ratio_p99": "99 % quantile",
     "ratio_max": "largest ratio",
 }
+
+# Of them, those that came later: stored rows of earlier code lack them, and are whole all the same.
+LATER_STEP_FIELDS = ("sampler_gap_mean", "sampler_gap_p99", "sampler_kl")
 
 SFT_STEP_FIELDS: dict[str, str] = {
     "step": "optimizer updates done, from 1",

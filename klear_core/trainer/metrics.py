@@ -40,6 +40,7 @@ class Minibatch:
     entropy_NT: Tensor | None
     denominators: Denominators
     num_rows: int
+    micro_batches: list[Tensor]  # rows of ``batch`` that go through the model together
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +50,7 @@ class Update:
     info: UpdateInfo
     loss: float
     record: UpdateRecord | None  # None for a mini-batch without rows
-    sampler_gap: float  # largest |engine - trainer| log-probability of a sampled token, nats
+    sampler_gaps_K: Tensor  # old log-probability under the trainer - that under the engine, every response token, nats
     nonfinite: str  # the first quantity that was not finite, with its value; such an update is left out
 
 
@@ -126,9 +127,8 @@ def update_metrics(minibatches: Sequence[Minibatch], updates: Sequence[Update]) 
     infos = [update.info for update in updates]
     # The first update of a step is on-policy: its ratios are 1 for every objective and say nothing about clipping.
     later = [update.record for update in updates[1:] if update.record is not None]
-    gaps = [update.sampler_gap for update in updates if update.record is not None]
     norms = [info.grad_norm for info in infos]
-    return {
+    own = {
         "learning_rate": infos[-1].learning_rate,
         "loss": nan_mean([update.loss for update in updates]),
         "grad_norm_mean": nan_mean(norms),
@@ -137,8 +137,29 @@ def update_metrics(minibatches: Sequence[Minibatch], updates: Sequence[Update]) 
         "clipped_updates": nan_mean([info.clipped for info in infos]),
         "nonfinite_updates": sum(bool(update.nonfinite) for update in updates),
         "kept_rows": sum(len(m.batch.advantages_N) for m in minibatches) / sum(m.num_rows for m in minibatches),
-        "sampler_gap_max": max(gaps, default=math.nan),
-    } | step_diagnostics(later)
+    }
+    mismatch = mismatch_metrics(torch.cat([update.sampler_gaps_K for update in updates]))
+    return own | mismatch | step_diagnostics(later)
+
+
+def mismatch_metrics(gaps_K: Tensor) -> dict[str, float]:
+    """How far the trainer is from the engine on tokens that the engine sampled; ``gaps_K`` = log-probability under the
+    trainer - that under the engine, nats; NaN for no tokens.
+
+    ``sampler_kl`` is the estimator k3 of KL(engine || trainer), mean(exp(gap) - 1 - gap): unbiased, no summand is
+    negative (J. Schulman, Approximating KL Divergence, 2020, http://joschu.net/blog/kl-approx.html).
+    """
+    if not len(gaps_K):
+        return dict.fromkeys(("sampler_gap_max", "sampler_gap_mean", "sampler_gap_p99", "sampler_kl"), math.nan)
+    gaps_K = gaps_K.double()
+    sorted_K = gaps_K.abs().sort().values
+    return {
+        "sampler_gap_max": float(sorted_K[-1]),
+        "sampler_gap_mean": float(sorted_K.mean()),
+        "sampler_gap_p99": float(sorted_K[round(0.99 * (len(sorted_K) - 1))]),
+        # exp() - 1 would lose every digit of gaps that are rounding errors.
+        "sampler_kl": float((gaps_K.expm1() - gaps_K).mean()),
+    }
 
 
 def _variance(values: Sequence[float]) -> float:

@@ -35,11 +35,10 @@ def build_model(config: ModelConfig, tokenizer: Any, *, seed: int) -> Any:
 def score(
     model: Any, token_ids_NL: Tensor, attention_mask_NL: Tensor, *, num_response: int, temperature: float, entropy: bool
 ) -> TokenScores:
-    """Log-probabilities of the last ``num_response`` positions under softmax(logits / temperature), in nats.
+    """Log-probabilities of the last ``num_response`` positions, and entropies there, as of ``token_scores``.
 
     ``token_ids_NL`` holds left-padded prompts followed by right-padded responses, int64; ``attention_mask_NL`` is
-    False on the padding.  Gradients flow to the log-probabilities unless the caller has switched them off; entropies
-    never carry one.  Values at padded responses are meaningless.
+    False on the padding.  Values at padded responses are meaningless.
     """
     num_prompt = token_ids_NL.shape[1] - num_response
     mask, positions = None, None
@@ -47,19 +46,38 @@ def score(
     if not bool(attention_mask_NL[:, :num_prompt].all()):
         mask = attention_mask_NL.long()
         positions = (mask.cumsum(1) - 1).clamp(min=0)
-    # The last token predicts nothing that is scored.
-    output = model(
+    logprobs_NT, entropy_NT = token_scores(
+        model,
+        token_ids_NL[:, num_prompt:],
+        at=num_response,
+        temperature=temperature,
+        entropy=entropy,
+        # The last token predicts nothing that is scored.
         input_ids=token_ids_NL[:, :-1],
         attention_mask=None if mask is None else mask[:, :-1],
         position_ids=None if positions is None else positions[:, :-1],
-        use_cache=False,
-        logits_to_keep=num_response,
     )
-    # A softmax of half precision is too coarse for ratios; float64 stays, as the checks of identities need it.
-    logits_NTV = output.logits.to(torch.promote_types(output.logits.dtype, torch.float32))
-    all_logprobs_NTV = torch.log_softmax(logits_NTV / temperature, dim=-1)
-    logprobs_NT = all_logprobs_NTV.gather(-1, token_ids_NL[:, num_prompt:, None]).squeeze(-1)
-    entropy_NT = None
-    if entropy:
-        entropy_NT = torch.special.entr(all_logprobs_NTV.detach().exp()).sum(-1)
     return TokenScores(logprobs_NT=logprobs_NT, entropy_NT=entropy_NT)
+
+
+def token_scores(
+    model: Any, targets: Tensor, *, at: int | Tensor, temperature: float, entropy: bool, **inputs: Tensor | None
+) -> tuple[Tensor, Tensor | None]:
+    """Log-probabilities of ``targets`` under softmax(logits / temperature), and the entropies of that softmax where
+    they are asked for, both in nats and of the shape of ``targets``.
+
+    The only place where what a model computes becomes log-probabilities.  ``inputs`` are the model's, and ``at`` says
+    which positions predict the targets: the last so many of every row, or those that a bool mask over rows and
+    positions chooses, in one line.  Gradients flow to the log-probabilities unless the caller has switched them off;
+    entropies never carry one.
+    """
+    is_mask = isinstance(at, Tensor)
+    output = model(**inputs, use_cache=False, logits_to_keep=0 if is_mask else at)
+    logits = output.logits[at] if is_mask else output.logits
+    # A softmax of half precision is too coarse for ratios; float64 stays, as the checks of identities need it.
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    all_logprobs = torch.log_softmax(logits / temperature, dim=-1)
+    logprobs = all_logprobs.gather(-1, targets[..., None]).squeeze(-1)
+    if not entropy:
+        return logprobs, None
+    return logprobs, torch.special.entr(all_logprobs.detach().exp()).sum(-1)

@@ -34,8 +34,8 @@ from klear_core.trainer.metrics import (
     rollout_metrics,
     update_metrics,
 )
+from klear_core.trainer.micro_batches import score_parts, score_rows, split_rows
 from klear_core.trainer.optim import Optimizer
-from klear_core.trainer.policy import score
 from klear_core.trainer.rollout_state import pack, unpack
 from klear_core.trainer.update import update_policy
 
@@ -228,10 +228,16 @@ class RLTrainer:
             counted.response_mask_NT.sum(1), counted.group_index_N, num_groups=self._config.rl.problems_per_step
         )
         part = whole.rows(kept_N if loss.skip_zero_advantage_rows else whole.counted_N)
-        return Minibatch(batch=part, entropy_NT=None, denominators=denominators, num_rows=len(rows_N))
+        return Minibatch(
+            batch=part,
+            entropy_NT=None,
+            denominators=denominators,
+            num_rows=len(rows_N),
+            micro_batches=self._micro_batches(part),
+        )
 
     def _score(self, minibatches: Sequence[Minibatch]) -> list[Minibatch]:
-        """Old log-probabilities from the trainer, for every mini-batch but the first, in one forward pass.
+        """Old log-probabilities from the trainer, for every mini-batch but the first, as one batch.
 
         The first is scored by its own update, whose weights are still the old ones: its ratio is exactly 1, not 1 up
         to the rounding of another batch shape.
@@ -241,8 +247,9 @@ class RLTrainer:
         if not later:
             return scored
         self._model.eval()
+        rest = TrainBatch.concatenate([minibatches[k].batch for k in later])
         with torch.no_grad():
-            scores = self.forward(TrainBatch.concatenate([minibatches[k].batch for k in later]), entropy=True)
+            scores = score_parts(rest, self._micro_batches(rest), self.forward, entropy=True)
         assert scores.entropy_NT is not None
         sizes = [len(minibatches[k].batch.advantages_N) for k in later]
         logprobs, entropies = (torch.split(field, sizes) for field in (scores.logprobs_NT, scores.entropy_NT))
@@ -252,15 +259,13 @@ class RLTrainer:
         return scored
 
     def forward(self, part: TrainBatch, *, entropy: bool) -> TokenScores:
-        """Log-probabilities of the responses under the model as it stands."""
-        return score(
-            self._model,
-            part.token_ids_NL,
-            part.attention_mask_NL,
-            num_response=part.response_mask_NT.shape[1],
-            temperature=self._config.rl.temperature,
-            entropy=entropy,
-        )
+        """Log-probabilities of the responses under the model as it stands, in one forward pass."""
+        pad_id = self._tokenizer.pad_token_id
+        return score_rows(self._model, part, self._config.rl, pad_id=pad_id, entropy=entropy)
+
+    def _micro_batches(self, batch: TrainBatch) -> list[Tensor]:
+        rl = self._config.rl
+        return split_rows(batch, micro_batch_tokens=rl.micro_batch_tokens, pack_tokens=rl.pack_tokens)
 
     def update(self, minibatch: Minibatch) -> Update:
         """One optimizer step; a mini-batch that nobody has scored yet is on-policy."""

@@ -77,7 +77,8 @@ class SFTTrainer:
         prompts, responses = prompt_ids(tokenizer, chosen), response_ids(tokenizer, chosen)
         if row_tokens is not None:
             packed = pack(prompts, responses, row_tokens=row_tokens, pad_id=tokenizer.pad_token_id)
-            return score_packed(self._model, packed), packed.token_ids_JL.numel()
+            logprobs, _ = score_packed(self._model, packed, temperature=1.0, entropy=False)
+            return logprobs, packed.token_ids_JL.numel()
         batch = pad(prompts, responses, pad_id=tokenizer.pad_token_id)
         scores = score(
             self._model,

@@ -123,3 +123,9 @@ def test_the_recorded_command_holds_no_absolute_path(monkeypatch):
 
     monkeypatch.setattr("sys.argv", ["x", "+sweep=clipping", "launch.runs_dir=/tmp/a/b", "rl.steps=3", "/tmp/x"])
     assert command_line() == "python -m ablations.run +sweep=clipping launch.runs_dir=<path> rl.steps=3 <path>"
+
+
+def test_a_packed_row_holds_the_longest_prompt_with_its_response():
+    with pytest.raises(ConfigError, match=r"rl\.pack_tokens is 55; allowed: null or at least 56, as the longest"):
+        plan_of("rl.pack_tokens=55")
+    assert plan_of("rl.pack_tokens=56").plan.runs

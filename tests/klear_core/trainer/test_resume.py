@@ -42,11 +42,12 @@ class Graded(NativeEngine):
 
 
 @pytest.fixture
-def make_trainer(make_config, model, tokenizer, grader, chains):
+def make_trainer(request, make_config, model, tokenizer, grader, chains):
     weights = copy.deepcopy(model)
     config = make_config(
         *("rl.problems_per_step=8", "rl.completions_per_problem=4", "task.train_problems=24"),
         *("rl.max_response_tokens=12", "rl.warmup_updates=2", "rl.learning_rate=1e-3", f"rl.steps={STEPS}"),
+        *getattr(request, "param", ()),
     )
 
     def make(after_rollout=lambda: None):
@@ -75,7 +76,17 @@ def same_bits(first, second):
     return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
-@pytest.mark.parametrize("when", [(step, what) for step in range(1, STEPS + 1) for what in ("rollout", "step")])
+PACKED = ("rl.pack_tokens=40", "rl.micro_batch_tokens=90")
+
+
+@pytest.mark.parametrize(
+    ("make_trainer", "when"),
+    [
+        *(((), (step, what)) for step in range(1, STEPS + 1) for what in ("rollout", "step")),
+        *((PACKED, when) for when in ((2, "rollout"), (2, "step"))),
+    ],
+    indirect=["make_trainer"],
+)
 def test_an_rl_run_goes_on_bit_for_bit_from_any_point(make_trainer, tmp_path, when):
     rows, weights = outcome(make_trainer())
     assert all(row["grad_norm_mean"] > 0 for row in rows)
