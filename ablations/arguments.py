@@ -13,7 +13,19 @@ from klear_core.errors import ConfigError
 
 SWEEPS = Path(__file__).resolve().parent.parent / "sweeps"
 _GROUPS = (
-    *("objective", "advantage", "model", "task", "reward", "code_filter", "sft_mix", "control", "scale", "sweep"),
+    *(
+        "objective",
+        "advantage",
+        "model",
+        "task",
+        "reward",
+        "code_filter",
+        "sft_mix",
+        "control",
+        "engine",
+        "scale",
+        "sweep",
+    ),
 )
 _MAX_CHARACTERS = 4000
 # Read by sweep files only, where they fill the list of the other key.

@@ -8,7 +8,7 @@ from ablations.tasks import load_problems
 from klear_core.config import RunConfig
 from klear_core.eval.runner import evaluate
 from klear_core.rewards.grader import Grader
-from klear_core.rollout.native import NativeEngine
+from klear_core.rollout.engines import open_engine
 from klear_core.trainer.collate import tokenize_prompts
 
 
@@ -18,7 +18,7 @@ class Evaluator:
     def __init__(self, config: RunConfig, model: Any, tokenizer: Any, grader: Grader) -> None:
         self._config = config
         self._grader = grader
-        self._engine = NativeEngine(model, tokenizer)
+        self._engine = open_engine(config.engine, model, tokenizer)
         self._questions = {split: load_problems(config, split) for split in ("validation", "test")}
         self._prompts = {split: tokenize_prompts(tokenizer, asked) for split, asked in self._questions.items()}
         self._samples = {"validation": config.eval.validation_samples, "test": config.eval.test_samples}

@@ -133,7 +133,7 @@ def _compute(task: Task) -> schema.Identities:
     from ablations.grading import open_grader
     from ablations.tasks import load_problems
     from klear_core.objectives.surrogates import check_params
-    from klear_core.rollout.native import NativeEngine
+    from klear_core.rollout.engines import open_engine
     from klear_core.trainer.identities import all_checks
     from klear_core.trainer.identity_batch import read_batch, sample_batch, write_batch
     from klear_core.trainer.identity_sides import Policies
@@ -158,7 +158,7 @@ def _compute(task: Task) -> schema.Identities:
                 config,
                 model=model,
                 tokenizer=tokenizer,
-                engine=NativeEngine(model, tokenizer),
+                engine=open_engine(config.engine, model, tokenizer),
                 grader=grader,
                 problems=problems,
                 usable=usable,

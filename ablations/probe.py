@@ -98,7 +98,7 @@ def _measure(configs: Mapping[str, RunConfig]) -> Measured:
     from ablations.mixing import open_supervision
     from ablations.tasks import load_problems
     from klear_core.data.tasks import get_task
-    from klear_core.rollout.native import NativeEngine
+    from klear_core.rollout.engines import open_engine
     from klear_core.trainer.collate import tokenize_prompts
     from klear_core.trainer.rl import RLTrainer
     from klear_core.trainer.sft import SFTTrainer
@@ -126,7 +126,7 @@ def _measure(configs: Mapping[str, RunConfig]) -> Measured:
         temperature=rl.temperature, top_p=1.0, max_tokens=math.ceil(length), num_samples=rl.completions_per_problem
     )
     prompts = tokenize_prompts(tokenizer, problems[: rl.problems_per_step])
-    engine, key = NativeEngine(model, tokenizer), RandomKey(seed=0, stream="probe", step=0)
+    engine, key = open_engine(config.engine, model, tokenizer), RandomKey(seed=0, stream="probe", step=0)
     sampled = engine.generate(prompts, sampling, key)
     rollout_s = _best(lambda: engine.generate(prompts, sampling, key), _PROBED)
     tokens = sum(len(completion.token_ids) for group in sampled for completion in group)
@@ -171,7 +171,7 @@ def _measure_supervised(configs: Mapping[str, RunConfig]) -> Measured:
 
     from ablations.mixing import open_supervision
     from ablations.tasks import load_problems
-    from klear_core.rollout.native import NativeEngine
+    from klear_core.rollout.engines import open_engine
     from klear_core.trainer.collate import tokenize_prompts
     from klear_core.trainer.sft import SFTTrainer
 
@@ -189,7 +189,7 @@ def _measure_supervised(configs: Mapping[str, RunConfig]) -> Measured:
         sampling = SamplingParams(
             temperature=1.0, top_p=1.0, max_tokens=math.ceil(length), num_samples=config.eval.validation_samples
         )
-        engine, prompts = NativeEngine(model, tokenizer), tokenize_prompts(tokenizer, questions)
+        engine, prompts = open_engine(config.engine, model, tokenizer), tokenize_prompts(tokenizer, questions)
         key = RandomKey(seed=0, stream="probe", step=0)
         sampled = engine.generate(prompts, sampling, key)
         seconds = _best(partial(engine.generate, prompts, sampling, key), _PROBED)

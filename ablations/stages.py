@@ -21,7 +21,7 @@ from ablations.tasks import load_problems
 from klear_core.data.tasks import get_task
 from klear_core.errors import DataError, DivergedError
 from klear_core.rewards.grader import Grader
-from klear_core.rollout.native import NativeEngine
+from klear_core.rollout.engines import open_engine
 from klear_core.runs import schema, store
 from klear_core.runs.log import read_log
 from klear_core.trainer.model_folder import load_model, save_model
@@ -132,7 +132,7 @@ def _train(attempt: Attempt, report: Report, grader: Grader) -> None:
         config,
         model=model,
         tokenizer=tokenizer,
-        engine=NativeEngine(model, tokenizer),
+        engine=open_engine(config.engine, model, tokenizer),
         grader=grader,
         problems=problems,
         usable=usable,

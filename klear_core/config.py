@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from klear_core.control_config import ControlConfig
+from klear_core.engine_config import EngineConfig
 from klear_core.limits import check_limits
 from klear_core.reward_config import CodeFilterConfig, RewardConfig, SandboxConfig
 from klear_core.settings import look_up
@@ -223,6 +224,7 @@ class RunConfig:
     sft: SFTConfig
     rl: RLConfig
     control: ControlConfig
+    engine: EngineConfig
     eval: EvalConfig
     wandb: WandbConfig
     launch: LaunchConfig
@@ -269,7 +271,10 @@ class RunConfig:
         """
         if self.sft.checkpoint is not None or self.stage == "sft":
             return ""
-        parts = {name: dataclasses.asdict(getattr(self, name)) for name in ("task", "model", "sft_mix", "sft", "eval")}
+        parts = {
+            name: dataclasses.asdict(getattr(self, name))
+            for name in ("task", "model", "sft_mix", "sft", "eval", "engine")
+        }
         parts["eval"].pop("validation_every")
         parts["task"] = dataclasses.asdict(self.task.without_flaws)
         # What its evaluation is judged by; what a verdict is worth does not matter there.
@@ -280,7 +285,7 @@ class RunConfig:
 # The parts that change a result; the others say where and how to run.
 RESULT_PARTS = (
     *("stage", "objective", "advantage", "loss", "model", "task", "reward", "code_filter", "sandbox"),
-    *("sft_mix", "sft", "rl", "control", "eval"),
+    *("sft_mix", "sft", "rl", "control", "engine", "eval"),
 )
 
 

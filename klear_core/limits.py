@@ -73,6 +73,8 @@ _LIMITS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "control.name": (lambda v: re.fullmatch(r"[a-z][a-z0-9_]*", v) is not None, "lower-case letters, digits and _"),
     "control.sampling_stream": (lambda v: 0 <= v < 2**31, "0 to 2147483647"),
     "control.learning_rate_factor": (lambda v: 0 < v < math.inf, "> 0"),
+    "engine.name": (lambda v: v in ("native", "transformers"), "native or transformers"),
+    "engine.max_rows": (lambda v: v > 0, "> 0"),
     "reuse": (lambda v: v in (None, "any_code", "new_folder"), "null, any_code or new_folder"),
     "retries": (lambda v: 0 <= v <= 10, "0 to 10"),
     "max_failures": (lambda v: v is None or v > 0, "null or > 0"),

@@ -1,11 +1,12 @@
 """The protocol every rollout engine keeps, and the random numbers that all of them share."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
 
+from klear_core.errors import EngineError
 from klear_core.records import Completion, Prompt, RandomKey, SamplingParams
 
 
@@ -21,6 +22,43 @@ class Engine(Protocol):
         does not depend on the other prompts of the call.  EngineError when a prompt cannot be served.
         """
         ...
+
+
+def check_trainable(sampling: SamplingParams) -> None:
+    """EngineError unless completions are drawn from the whole softmax at a temperature, as the losses assume.
+
+    A loss scores a token under softmax(logits / temperature) over all tokens.  Sampling from a part of them has other
+    probabilities, which no ratio of the loss would know of.
+    """
+    if sampling.top_p < 1:
+        raise EngineError(f"top_p is {sampling.top_p:g}; allowed in training: 1, as losses score over all tokens")
+    if sampling.temperature <= 0:
+        raise EngineError(f"temperature is {sampling.temperature:g}; allowed in training: > 0")
+
+
+def check_prompts(prompts: Sequence[Prompt], sampling: SamplingParams, context: int) -> None:
+    """EngineError when a prompt is empty or does not fit into a context of ``context`` tokens with its response."""
+    for prompt in prompts:
+        if not prompt.token_ids or len(prompt.token_ids) + sampling.max_tokens > context:
+            raise EngineError(
+                f"prompt {prompt.problem_id} has {len(prompt.token_ids)} tokens; allowed: 1 to "
+                f"{context - sampling.max_tokens}, as {sampling.max_tokens} are to follow in a context of {context}"
+            )
+
+
+def chunks(prompts: Sequence[Prompt], sampling: SamplingParams, max_rows: int) -> Iterator[Sequence[Prompt]]:
+    """The prompts in parts whose completions are at most ``max_rows``, one prompt at least."""
+    size = max(1, max_rows // sampling.num_samples)
+    for start in range(0, len(prompts), size):
+        yield prompts[start : start + size]
+
+
+def draws_of(prompts: Sequence[Prompt], sampling: SamplingParams, key: RandomKey) -> np.ndarray | None:
+    """``uniforms`` of all completions, [N, T], those of a prompt side by side; None for greedy decoding."""
+    if sampling.temperature == 0:
+        return None
+    names = [(prompt.problem_id, sample) for prompt in prompts for sample in range(sampling.num_samples)]
+    return uniforms(key, names, sampling.max_tokens)
 
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)

@@ -19,7 +19,7 @@ from klear_core.objectives.reductions import step_denominators
 from klear_core.objectives.surrogates import get_surrogate
 from klear_core.records import Problem, RandomKey, Reward, RolloutGroup, SamplingParams
 from klear_core.rewards.grader import Grader
-from klear_core.rollout.engine import Engine
+from klear_core.rollout.engine import Engine, check_trainable
 from klear_core.trainer.checkpoint import TrainState, model_tensors, restore_model
 from klear_core.trainer.collate import collate, tokenize_prompts
 from klear_core.trainer.control import sampling_stream, toss_coins
@@ -179,6 +179,7 @@ class RLTrainer:
             max_tokens=rl.max_response_tokens,
             num_samples=rl.completions_per_problem,
         )
+        check_trainable(sampling)
         key = RandomKey(seed=self._config.seed, stream=sampling_stream(self._config.control), step=step)
         answers = self._engine.generate(prompts, sampling, key)
         return [

@@ -20,15 +20,16 @@ INTERNAL = {
     "klear_core.runs.schema": {"runs.fields"},
     "klear_core.reward_config": set(),
     "klear_core.control_config": set(),
+    "klear_core.engine_config": set(),
     "klear_core.params": {"errors"},
     "klear_core.settings": {"errors"},
     "klear_core.limits": {"errors", "settings"},
-    "klear_core.config": {"control_config", "errors", "limits", "reward_config", "settings"},
+    "klear_core.config": {"control_config", "engine_config", "errors", "limits", "reward_config", "settings"},
     "klear_core.objectives": {"batch", "errors", "params"},
     "klear_core.advantages": {"batch", "errors", "params"},
     "klear_core.rewards": {"records", "errors"},
     "klear_core.data": {"records", "errors", "code_tests", "config", "params", "settings"},
-    "klear_core.rollout": {"batch", "records", "errors"},
+    "klear_core.rollout": {"batch", "records", "errors", "engine_config"},
     "klear_core.eval": {"rollout", "rewards", "data", "records", "errors"},
     "klear_core.runs": {"errors"},
     "klear_core.trainer": {
@@ -41,7 +42,7 @@ INTERNAL = {
 }
 STDLIB_ONLY = (
     *("records", "errors", "code_tests", "runs.fields", "runs.schema", "params", "settings", "limits", "reward_config"),
-    *("config", "control_config"),
+    *("config", "control_config", "engine_config"),
 )
 TORCH_ONLY = ("objectives", "advantages", "batch")
 # Room -> all that it may import from outside the standard library; rooms that are not named are free but for BANNED.

@@ -2,20 +2,33 @@
 
 import dataclasses
 import hashlib
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 from scipy import stats as scipy_stats
 
-from klear_core.errors import EngineError
+from klear_core.engine_config import EngineConfig
+from klear_core.errors import ConfigError, EngineError
 from klear_core.records import FinishReason, Prompt, RandomKey, SamplingParams
-from klear_core.rollout.engine import uniforms
+from klear_core.rollout.engine import check_trainable, uniforms
+from klear_core.rollout.engines import open_engine
+from klear_core.rollout.model_decoder import ModelDecoder
 from klear_core.rollout.native import NativeEngine
+from klear_core.rollout.transformers_engine import TransformersEngine
 from klear_core.trainer.collate import pad
 from klear_core.trainer.policy import score
 
-ENGINES = {"native": NativeEngine}
+
+class NativeWithAnyModel(NativeEngine):
+    """As for an architecture that has no decoder of its own."""
+
+    def _decoder(self):
+        return partial(ModelDecoder, self._model, pad_id=self._tokenizer.pad_token_id)
+
+
+ENGINES = {"native": NativeEngine, "native_any_model": NativeWithAnyModel, "transformers": TransformersEngine}
 KEY = RandomKey(seed=0, stream="test", step=1)
 SAMPLING = SamplingParams(temperature=1.0, top_p=1.0, max_tokens=24, num_samples=4)
 
@@ -161,10 +174,66 @@ def test_a_prompt_that_does_not_fit_is_refused(engine):
         engine.generate([long], SAMPLING, KEY)
 
 
-def test_memory_bound_changes_nothing(model, tokenizer, prompts):
-    whole = NativeEngine(model, tokenizer).generate(prompts, SAMPLING, KEY)
-    parts = NativeEngine(model, tokenizer, max_rows=8).generate(prompts, SAMPLING, KEY)
+@pytest.mark.parametrize("name", sorted(ENGINES))
+def test_memory_bound_changes_nothing(name, model, tokenizer, prompts):
+    whole = ENGINES[name](model, tokenizer).generate(prompts, SAMPLING, KEY)
+    parts = ENGINES[name](model, tokenizer, max_rows=8).generate(prompts, SAMPLING, KEY)
     assert [[c.token_ids for c in group] for group in whole] == [[c.token_ids for c in group] for group in parts]
+
+
+@pytest.mark.parametrize("top_p", [1.0, 0.9])
+def test_all_engines_draw_the_same_completions(model, tokenizer, prompts, top_p):
+    sampling = dataclasses.replace(SAMPLING, top_p=top_p)
+    drawn = [engine(model, tokenizer).generate(prompts, sampling, KEY) for engine in ENGINES.values()]
+    for others in drawn[1:]:
+        for group, other in zip(drawn[0], others, strict=True):
+            for ours, theirs in zip(group, other, strict=True):
+                assert (ours.token_ids, ours.text, ours.finish_reason) == (
+                    *(theirs.token_ids, theirs.text),
+                    theirs.finish_reason,
+                )
+                torch.testing.assert_close(ours.logprobs, theirs.logprobs, atol=1e-5, rtol=0)
+                torch.testing.assert_close(ours.entropies, theirs.entropies, atol=1e-5, rtol=1e-5)
+
+
+def test_sampling_leaves_the_model_as_it_was(engine, model, prompts):
+    model.train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    settings = model.generation_config
+    engine.generate(prompts, SAMPLING, KEY)
+    assert model.training and model.generation_config is settings
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+def test_a_checkpoints_own_settings_of_generation_have_no_effect(engine, model, prompts):
+    plain = engine.generate(prompts, SAMPLING, KEY)
+    model.generation_config.repetition_penalty = 3.0
+    model.generation_config.suppress_tokens = [7, 8, 9]
+    assert engine.generate(prompts, SAMPLING, KEY) == plain
+
+
+@pytest.mark.parametrize("name", ["native", "transformers"])
+def test_a_config_names_its_engine(name, model, tokenizer, prompts):
+    engine = open_engine(EngineConfig(name=name, max_rows=8, cuda_graphs=False), model, tokenizer)
+    assert type(engine) is ENGINES[name]
+    assert engine.generate(prompts, SAMPLING, KEY) == ENGINES[name](model, tokenizer, max_rows=8).generate(
+        prompts, SAMPLING, KEY
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "told"), [({"top_p": 0.95}, "top_p is 0.95"), ({"temperature": 0.0}, "temperature")]
+)
+def test_truncated_sampling_is_refused_in_training(change, told):
+    check_trainable(SAMPLING)
+    with pytest.raises(EngineError, match=f"{told}.*allowed in training"):
+        check_trainable(dataclasses.replace(SAMPLING, **change))
+
+
+@pytest.mark.parametrize("setting", ["rl.top_p=0.9", "rl.top_k=20", "+rl.top_p=0.9"])
+def test_no_setting_truncates_sampling_in_training(setting, make_config):
+    with pytest.raises(ConfigError, match="top_"):
+        make_config(setting)
 
 
 def test_random_numbers_depend_on_every_part_of_the_key_and_on_no_other_row():

@@ -1,0 +1,151 @@
+"""Decoding with a Qwen3 model by a lean forward pass: the function of the transformers model in fewer operations."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as nnf
+
+from klear_core.records import Prompt
+from klear_core.rollout.cuda_graphs import GraphedStep
+from klear_core.rollout.qwen3_weights import Qwen3Weights
+
+# Attention sees lengths rounded up to a bucket: torch leaves softmaxes of fewer than 16 numbers and products of fewer
+# than 400 multiplications to slow plain loops.
+_BUCKET, _BUCKET_OF_SMALL_HEADS, _SMALL_HEAD = 16, 32, 25
+# With graphs a new length is a new capture, which costs some steps.
+_BUCKET_OF_GRAPHS = 256
+
+Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
+
+
+class Qwen3Decoder:
+    """See ``Decoder``. Rows hold a prompt, right-padded to W tokens, then their own tokens from column W on.
+
+    Axes: C hidden size, H and K heads of queries and keys, D size of a head, R = H / K, L columns that are looked at.
+    """
+
+    def __init__(
+        self, weights: Qwen3Weights, prompts: Sequence[Prompt], *, repeats: int, max_tokens: int, graphs: bool
+    ) -> None:
+        """Run each prompt once, for ``repeats`` rows each; up to ``max_tokens`` are to follow."""
+        self._weights = weights
+        is_small = weights.head_dim < _SMALL_HEAD
+        self._bucket = _BUCKET_OF_GRAPHS if graphs else _BUCKET_OF_SMALL_HEADS if is_small else _BUCKET
+        self._run: Callable[[tuple[int, int], Callable[[], Tensor]], Tensor] = GraphedStep() if graphs else _at_once
+        self.compact_at = 0.5 if graphs else 0.0625
+        lengths = [len(prompt.token_ids) for prompt in prompts]
+        self._column = width = max(lengths)  # that the next token goes to
+        N, columns = len(prompts) * repeats, self._rounded(width + max_tokens)
+        like = weights.embedding_VC
+        lengths_P = torch.tensor(lengths, device=like.device)
+        angles_LF = torch.arange(columns, device=like.device)[:, None] * weights.frequencies_F
+        self._turns_LF = torch.polar(torch.ones_like(angles_LF), angles_LF)
+        shape = (N, weights.kv_heads, columns, weights.head_dim)
+        self._keys = [like.new_empty(shape) for _ in weights.layers]
+        self._values = [like.new_empty(shape) for _ in weights.layers]
+        self._clear(width, self._rounded(width))
+        self.logits_NV = self._prefill(prompts, lengths_P).repeat_interleave(repeats, dim=0)
+        self._tokens_N = torch.zeros(N, dtype=torch.int64, device=like.device)
+        self._positions_N = lengths_P.repeat_interleave(repeats)
+        self._column_1 = torch.tensor([width], device=like.device)
+        self._is_static = graphs
+        is_prompt_NL = torch.arange(columns, device=like.device) < self._positions_N[:, None]
+        self._bias_NL = like.new_zeros(N, columns).masked_fill(~is_prompt_NL, -torch.inf)
+
+    def decode(self, tokens_N: Tensor) -> None:
+        """Read one more token a row."""
+        self._tokens_N.copy_(tokens_N)
+        if self._column % self._bucket == 0:
+            self._clear(self._column, self._column + self._bucket)
+        length = self._rounded(self._column + 1)
+        self.logits_NV = self._run((len(tokens_N), length), lambda: self._step(length))
+        self._positions_N += 1
+        self._column_1 += 1
+        self._column += 1
+
+    def keep(self, order_N: Tensor) -> None:
+        """Go on with the rows of these indices only: rows that move are copied, the others stay where they are."""
+        order_N = order_N.to(self._tokens_N.device)
+        count = len(order_N)
+        moved = (order_N != torch.arange(count, device=order_N.device)).nonzero().squeeze(1)
+        for buffer in (*self._keys, *self._values):
+            used = buffer[:, :, : self._column]
+            used[moved] = used[order_N[moved]]
+        for rows in (self._positions_N, self._bias_NL):
+            rows[moved] = rows[order_N[moved]]
+        self._keys, self._values = [k[:count] for k in self._keys], [v[:count] for v in self._values]
+        self._tokens_N, self._positions_N = self._tokens_N[:count], self._positions_N[:count]
+        self._bias_NL = self._bias_NL[:count]
+
+    def _clear(self, start: int, stop: int) -> None:
+        """Zeros in columns to come: attention reads them with weight zero, so they must be finite."""
+        for buffer in (*self._keys, *self._values):
+            buffer[:, :, start:stop] = 0.0
+
+    def _rounded(self, length: int) -> int:
+        return -(-length // self._bucket) * self._bucket
+
+    def _prefill(self, prompts: Sequence[Prompt], lengths_P: Tensor) -> Tensor:
+        """Logits after each prompt; its keys and values go to all rows of its group."""
+        P, W = len(prompts), self._column
+        # Padding stands behind the prompt, where causality hides it.
+        ids = [list(prompt.token_ids) + [0] * (W - len(prompt.token_ids)) for prompt in prompts]
+        ids_PW = torch.tensor(ids, device=lengths_P.device)
+
+        def attend(index: int, q_MHD: Tensor, k_MKD: Tensor, v_MKD: Tensor) -> Tensor:
+            q, k, v = (x.unflatten(0, (P, W)).transpose(1, 2) for x in (q_MHD, k_MKD, v_MKD))  # [P, heads, W, D]
+            for buffer, new in ((self._keys[index], k), (self._values[index], v)):
+                buffer.unflatten(0, (P, -1))[:, :, :, :W] = new[:, None]
+            mixed = nnf.scaled_dot_product_attention(q, k, v, is_causal=True, scale=1.0, enable_gqa=True)
+            return mixed.transpose(1, 2).flatten(0, 1)
+
+        hidden_MC = self._layers(ids_PW.flatten(), torch.arange(W, device=ids_PW.device).repeat(P), attend)
+        last_PC = hidden_MC.unflatten(0, (P, W))[torch.arange(P, device=ids_PW.device), lengths_P - 1]
+        return nnf.linear(last_PC, self._weights.head_VC)
+
+    def _step(self, length: int) -> Tensor:
+        """Logits after ``_tokens_N``, whose keys and values go to the next column; running it twice changes nothing.
+
+        ``length`` is the only size that differs from step to step while no row is taken out.
+        """
+        N, K, D = len(self._tokens_N), self._weights.kv_heads, self._weights.head_dim
+        self._bias_NL.index_fill_(1, self._column_1, 0.0)
+        bias_B1L = self._bias_NL[:, None, None, :length].expand(N, K, 1, length).reshape(N * K, 1, length)
+
+        # A slice is written faster, a tensor may change under a graph.
+        at = self._column_1 if self._is_static else slice(self._column, self._column + 1)
+
+        def attend(index: int, q_NHD: Tensor, k_NKD: Tensor, v_NKD: Tensor) -> Tensor:
+            keys, values = self._keys[index], self._values[index]
+            keys[:, :, at], values[:, :, at] = k_NKD[:, :, None], v_NKD[:, :, None]
+            keys_BLD, values_BLD = keys[:, :, :length].flatten(0, 1), values[:, :, :length].flatten(0, 1)  # B = N K
+            scores_BRL = torch.baddbmm(bias_B1L, q_NHD.reshape(N * K, -1, D), keys_BLD.transpose(1, 2))
+            weights_BRL = scores_BRL.softmax(-1, dtype=torch.float32).to(values.dtype)
+            return torch.bmm(weights_BRL, values_BLD).view(N, -1, D)
+
+        return nnf.linear(self._layers(self._tokens_N, self._positions_N, attend), self._weights.head_VC)
+
+    def _layers(self, ids_M: Tensor, positions_M: Tensor, attend: Attend) -> Tensor:
+        """Final hidden states of M tokens, [M, C]. Only ``attend`` lets a token see others."""
+        weights = self._weights
+        H, K, D = weights.heads, weights.kv_heads, weights.head_dim
+        turns_M1F = self._turns_LF[positions_M][:, None]
+        x_MC = nnf.embedding(ids_M, weights.embedding_VC)
+        for index, layer in enumerate(weights.layers):
+            qkv = nnf.linear(self._norm(x_MC, layer.attention_norm_C), layer.qkv_OC).unflatten(1, (-1, D))
+            qk = nnf.rms_norm(qkv[:, : H + K].float(), (D,), eps=weights.eps) * layer.qk_norm_HD
+            qk = torch.view_as_real(torch.view_as_complex(qk.unflatten(2, (-1, 2))) * turns_M1F).flatten(2)
+            qk = qk.to(x_MC.dtype)
+            mixed_MHD = attend(index, qk[:, :H], qk[:, H:], qkv[:, H + K :])
+            x_MC = torch.addmm(x_MC, mixed_MHD.flatten(1), layer.out_CO.T)
+            gate_MI, up_MI = nnf.linear(self._norm(x_MC, layer.mlp_norm_C), layer.gate_up_OC).chunk(2, dim=1)
+            x_MC = torch.addmm(x_MC, nnf.silu(gate_MI).mul_(up_MI), layer.down_CI.T)
+        return self._norm(x_MC, weights.norm_C)
+
+    def _norm(self, x_MC: Tensor, weight_C: Tensor) -> Tensor:
+        return nnf.rms_norm(x_MC, (x_MC.shape[1],), weight_C, self._weights.eps)
+
+
+def _at_once(shape: tuple[int, int], step: Callable[[], Tensor]) -> Tensor:
+    return step()
