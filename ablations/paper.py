@@ -10,7 +10,8 @@ from ablations.commands.catalog import sweeps
 from ablations.commands.terminal import say, say_table
 from ablations.decide import Action, Start
 from ablations.estimate import estimate
-from ablations.launch import Prepared, num_slots, prepare, run_sweep
+from ablations.devices import num_slots
+from ablations.launch import Prepared, prepare, run_sweep
 from ablations.probe import Measured, measure
 from ablations.processes import die_with_parent
 from ablations.run import compose

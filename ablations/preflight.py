@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from multiprocessing import connection
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from klear_core.config import RunConfig
 from klear_core.data.splits import SPLITS
 from klear_core.errors import DataError
 from klear_core.runs import schema
-from klear_core.trainer.model_folder import check_model, load_model
+from klear_core.trainer.model_folder import check_model, checkpoint_folder, load_model
 
 
 def check_checkpoints(decisions: Sequence[Decision], starts: Sequence[Start]) -> None:
@@ -33,7 +34,7 @@ def check_checkpoints(decisions: Sequence[Decision], starts: Sequence[Start]) ->
         if given is not None:
             # Runs that ask the same prompts differ in what is no matter here.
             asked = {_asked(config): config for config in todo if config.sft.checkpoint == given}
-            _load_in_child(Path(given), list(asked.values()))
+            _load_in_child(checkpoint_folder(given), list(asked.values()))
 
 
 def _asked(config: RunConfig) -> str:
@@ -83,7 +84,8 @@ def _main(folder: Path, configs: list[RunConfig], pipe: connection.Connection) -
     os.dup2(nowhere, 2)
     reason, doing = "", f"checkpoint folder {folder} cannot be loaded"
     try:
-        model, tokenizer = load_model(folder)
+        # On the CPU, where a second copy of the weights is in nobody's way.
+        model, tokenizer = load_model(folder, replace(configs[0].model, device="cpu"))
         doing = f"the tokenizer of checkpoint folder {folder} cannot write the prompts"
         for config in configs:
             check_prompts(config, tokenizer, model.config.max_position_embeddings)

@@ -110,7 +110,7 @@ def test_a_supervised_run_goes_on_bit_for_bit(make_config, model, tokenizer, tmp
 
     def make():
         examples = open_supervision(config, tokenizer, context=128).examples
-        return SFTTrainer(copy.deepcopy(start), tokenizer, examples, config.sft)
+        return SFTTrainer(copy.deepcopy(start), tokenizer, examples, config.sft, precision="float32")
 
     whole = make()
     rows = list(whole.steps())
