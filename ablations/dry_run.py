@@ -61,7 +61,9 @@ def _told(prepared: Prepared, cost: Estimate, slots: int) -> list[str]:
     runs_dir = prepared.checked.runs_dir
     free = machine_limits.free_disk(runs_dir)
     processes = min(slots, open_runs)
-    gpu = f"; on the GPU {cost.gpu_mb:,.0f} MB a process, {processes * cost.gpu_mb:,.0f} MB in all" if cost.gpu_mb else ""
+    gpu = (
+        f"; on the GPU {cost.gpu_mb:,.0f} MB a process, {processes * cost.gpu_mb:,.0f} MB in all" if cost.gpu_mb else ""
+    )
     return [
         f"runs: {open_runs} to do and {open_starts} supervised starts, {slots} side by side",
         f"time: about {clock(cost.seconds)} ({', '.join(each)}), without imports and report",

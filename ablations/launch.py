@@ -16,14 +16,14 @@ import yaml
 from ablations import identities
 from ablations.board import Board, make_board
 from ablations.decide import Action, ConflictError, Decision, Start, decide, starts
-from ablations.devices import check_devices, num_slots
+from ablations.devices import num_slots
 from ablations.estimate import check_disk
 from ablations.grading import check_grading
 from ablations.job import Job, stage_of
 from ablations.ledger import Ledger
 from ablations.plan import CheckedPlan, make_plan
 from ablations.pool import Limits, Pool, Tried
-from ablations.preflight import check_checkpoints
+from ablations.preflight import check_checkpoints, check_devices
 from ablations.processes import die_with_parent, stop_requests
 from ablations.told import clock
 from klear_core.config import RunConfig

@@ -1,4 +1,4 @@
-"""The checkpoints that runs start from, and the prompts as their tokenizers read them, before anything is written."""
+"""Before anything is written: the GPU and the checkpoints of runs, and the prompts as their tokenizers read them."""
 
 import os
 from collections.abc import Sequence
@@ -13,9 +13,52 @@ from ablations.pool import fork_server
 from ablations.tasks import load_problems
 from klear_core.config import RunConfig
 from klear_core.data.splits import SPLITS
-from klear_core.errors import DataError
+from klear_core.errors import ConfigError, DataError
 from klear_core.runs import schema
 from klear_core.trainer.model_folder import check_model, checkpoint_folder, load_model
+
+
+def check_devices(configs: Sequence[RunConfig]) -> None:
+    """ConfigError when runs ask for a GPU that torch does not see.
+
+    Asked in a child: the parent has no torch, and no process that forks may have used a GPU.
+    """
+    if all(config.model.device == "cpu" for config in configs):
+        return
+    context = fork_server()
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_look, args=(sender,), daemon=True)
+    process.start()
+    sender.close()
+    try:
+        reason: str = receiver.recv()
+    except EOFError:
+        reason = "the process that looked for a GPU ended without a word"
+    process.join()
+    if reason:
+        raise ConfigError(f"model.device is 'cuda', but {reason}; allowed here: cpu")
+
+
+def _look(pipe: connection.Connection) -> None:
+    # Libraries print what they think of a driver.
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        reason = _missing()
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+    pipe.send(reason)
+
+
+def _missing() -> str:
+    """Why there is no GPU, "" when a first number has been computed on it."""
+    import torch
+
+    if torch.version.cuda is None:
+        return f"torch {torch.__version__} is a build without CUDA"
+    if not torch.cuda.is_available():
+        return f"torch {torch.__version__} for CUDA {torch.version.cuda} sees no GPU"
+    return "" if float(torch.ones(1, device="cuda")) == 1 else "it computes wrongly"
 
 
 def check_checkpoints(decisions: Sequence[Decision], starts: Sequence[Start]) -> None:

@@ -99,8 +99,8 @@ class SFTMixConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class SFTConfig:
-    """Supervised training. With ``checkpoint`` (a folder, or hub:org/name) it goes on from there where ``stage`` is sft; where it is rl,
-    RL starts from there and the other fields are unused.
+    """Supervised training. With ``checkpoint`` (a folder, or hub:org/name) it goes on from there where ``stage`` is
+    sft; where it is rl, RL starts from there and the other fields are unused.
     """
 
     checkpoint: str | None

@@ -17,23 +17,34 @@ def mean_accuracy(problems: Sequence[Problem], mistakes: Mapping[str, float], *,
     A mistake adds 1 to 10^digits - 1, each as likely, to the value. A later sum or difference keeps the error, a
     product multiplies it modulo 10^digits, so that it may vanish: with one digit times 5 an even one, times 0 any.
     """
-    total = 0.0
+    return _mean_accuracy(_tables(problems, digits), mistakes, 10**digits)
+
+
+def _tables(problems: Sequence[Problem], digits: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Operators and numbers of all chains of one length, [B, steps] each; a table for every length."""
     by_length: dict[int, list[list[tuple[str, int]]]] = {}
     for problem in problems:
         _, steps = parse(problem.prompt, digits=digits)
         by_length.setdefault(len(steps), []).append(steps)
-    for chains in by_length.values():
-        errors_BE = np.zeros((len(chains), 10**digits))
+    return [
+        (np.array([[o for o, _ in steps] for steps in chains]), np.array([[n for _, n in steps] for steps in chains]))
+        for chains in by_length.values()
+    ]
+
+
+def _mean_accuracy(tables: Sequence[tuple[np.ndarray, np.ndarray]], mistakes: Mapping[str, float], size: int) -> float:
+    """The same for ``_tables``, modulo ``size``."""
+    total = 0.0
+    for operators_BS, numbers_BS in tables:
+        errors_BE = np.zeros((len(operators_BS), size))
         errors_BE[:, 0] = 1.0
-        for steps_B in zip(*chains, strict=True):
-            operator_B = np.array([operator for operator, _ in steps_B])
-            factor_B = np.array([right if operator == "*" else 1 for operator, right in steps_B])
-            errors_BE = _multiplied(errors_BE, factor_B)
+        for operator_B, number_B in zip(operators_BS.T, numbers_BS.T, strict=True):
+            errors_BE = _multiplied(errors_BE, np.where(operator_B == "*", number_B, 1))
             rate_B1 = np.select([operator_B == o for o in OPERATORS], [mistakes[o] for o in OPERATORS])[:, None]
             # A mistake moves the error to each of the others.
-            errors_BE = (1 - rate_B1) * errors_BE + rate_B1 * (1 - errors_BE) / (10**digits - 1)
+            errors_BE = (1 - rate_B1) * errors_BE + rate_B1 * (1 - errors_BE) / (size - 1)
         total += float(errors_BE[:, 0].sum())
-    return total / len(problems)
+    return total / sum(len(operators_BS) for operators_BS, _ in tables)
 
 
 def _multiplied(errors_BE: np.ndarray, factor_B: np.ndarray) -> np.ndarray:
@@ -56,15 +67,16 @@ def mistakes_for_accuracy(
     def scaled(factor: float) -> dict[str, float]:
         return {operator: rate * factor for operator, rate in mistakes.items()}
 
+    tables, size = _tables(problems, digits), 10**digits
     largest = max(mistakes.values())
     low, high = 0.0, 1 / largest if largest else 0.0
     # With one digit, beyond nine in ten a wrong one is likelier than chance, and the accuracy may rise again.
     high *= 0.9
-    least = mean_accuracy(problems, scaled(high), digits=digits)
+    least = _mean_accuracy(tables, scaled(high), size)
     if not least <= target <= 1:
         raise DataError(f"an accuracy of {target} was asked for; allowed: {least:.3f} to 1")
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        is_above = mean_accuracy(problems, scaled(middle), digits=digits) > target
+        is_above = _mean_accuracy(tables, scaled(middle), size) > target
         low, high = (middle, high) if is_above else (low, middle)
     return scaled(low)

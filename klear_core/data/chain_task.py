@@ -101,9 +101,7 @@ class ChainTask:
         self, source: str, accuracy: float, problems: Sequence[Problem]
     ) -> Callable[[Problem, random.Random], SFTExample]:
         """Demonstrations of ``source`` by a teacher of a stated mean accuracy over ``problems``."""
-        mistakes = mistakes_for_accuracy(
-            accuracy, mistakes=self._mistakes, problems=problems, digits=self._digits
-        )
+        mistakes = mistakes_for_accuracy(accuracy, mistakes=self._mistakes, problems=problems, digits=self._digits)
 
         def write(problem: Problem, rng: random.Random) -> SFTExample:
             steps = chains.attempt(problem, mistakes=mistakes, rng=rng, digits=self._digits)

@@ -105,7 +105,7 @@ def _problem(prompt: str, digits: int) -> Problem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One step of a solution as it was made: ``left operator right = result``, on numbers of up to ``digits`` digits."""
+    """One step of a solution as it was made: ``left operator right = result``, of up to ``digits`` digits each."""
 
     left: int
     operator: str

@@ -1,7 +1,7 @@
 """AdamW for weights in float32 and in bfloat16: what a step reads, what it keeps in float32 and how it writes back.
 
-A weight in bfloat16 has 8 bits of precision: a step of less than 1/512 of it changes nothing.  So the steps are taken in
-float32, and what bfloat16 cannot hold is kept for the next one::
+A weight in bfloat16 has 8 bits of precision: a step of less than 1/512 of it changes nothing.  So the steps are taken
+in float32, and what bfloat16 cannot hold is kept for the next one::
 
     float32       weights are float32 (or float64): torch's AdamW as it is
     bf16_master   weights are the float32 masters of the optimizer, rounded: 18 bytes a parameter with its gradient
@@ -23,6 +23,7 @@ from torch.optim.adamw import adamw
 from klear_core.errors import ConfigError
 
 _EPS = 1e-8  # torch's default
+_SUMS_IN_FLOAT32 = hasattr(torch.Tensor, "grad_dtype")
 
 
 class StepRule(Protocol):
@@ -50,7 +51,7 @@ def step_rule(
     """
     if all(parameter.dtype != torch.bfloat16 for parameter in parameters):
         return PlainAdamW(parameters, betas=betas, weight_decay=weight_decay)
-    if not hasattr(torch.Tensor, "grad_dtype"):
+    if not _SUMS_IN_FLOAT32:
         raise ConfigError(f"model.precision is {precision!r}; allowed with torch {torch.__version__}: float32")
     for parameter in parameters:
         parameter.grad_dtype = torch.float32
@@ -62,7 +63,9 @@ class PlainAdamW:
     """torch's AdamW; it has no state before the first step."""
 
     def __init__(self, parameters: Sequence[Parameter], *, betas: tuple[float, float], weight_decay: float) -> None:
-        self._adamw = torch.optim.AdamW(parameters, lr=0.0, betas=betas, eps=_EPS, weight_decay=weight_decay, fused=True)
+        self._adamw = torch.optim.AdamW(
+            parameters, lr=0.0, betas=betas, eps=_EPS, weight_decay=weight_decay, fused=True
+        )
 
     def step(self, learning_rate: float) -> None:
         """See ``StepRule``."""

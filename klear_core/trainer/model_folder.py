@@ -8,9 +8,9 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from klear_core.model_config import ModelConfig
 from klear_core.data.formats.hub import PREFIX
 from klear_core.errors import DataError, RunStoreError
+from klear_core.model_config import ModelConfig
 from klear_core.runs.folders import replaced_whole
 
 _TOLD = 200

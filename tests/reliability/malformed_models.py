@@ -20,8 +20,8 @@ _KEPT = 10  # bytes of a file that is cut, before anything that differs between 
 @functools.cache
 def _whole() -> Path:
     """A checkpoint that can be started from; every case spoils a copy."""
-    from klear_core.model_config import ModelConfig
     from klear_core.data.tokenizer import build_tokenizer
+    from klear_core.model_config import ModelConfig
     from klear_core.trainer.model_folder import save_model
     from klear_core.trainer.policy import build_model
 
