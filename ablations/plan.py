@@ -128,7 +128,7 @@ def _check_model(config: RunConfig) -> None:
     if config.sft.checkpoint is None and is_read(get_task(config.task)):
         raise ConfigError(
             f"sft.checkpoint is null; allowed with task={config.task.name}: a model folder, as the task has no "
-            f"tokenizer of its own, or hub:org/name; `hf download org/name --local-dir FOLDER` makes a folder"
+            f"tokenizer of its own, such as 'hf download org/name --local-dir FOLDER' makes, or hub:org/name"
         )
 
 

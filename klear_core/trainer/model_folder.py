@@ -38,7 +38,7 @@ def _downloaded(name: str, revision: str | None) -> Path:
     except Exception as error:  # of many packages below it, without a common class
         raise DataError(
             f"{PREFIX}{name} cannot be had: {_told(error)}; allowed: a network, or a folder made elsewhere with "
-            f"`hf download {name} --local-dir FOLDER`"
+            f"'hf download {name} --local-dir FOLDER'"
         ) from None
 
 

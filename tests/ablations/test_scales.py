@@ -94,5 +94,5 @@ def test_a_preset_runs_the_clipping_sweep_as_well(stand_in):
 
 @pytest.mark.parametrize("scale", QWEN)
 def test_a_preset_without_a_model_says_how_to_get_one(scale, stand_in):
-    with pytest.raises(ConfigError, match=r"sft\.checkpoint is null.*hub:org/name.*`hf download org/name --local-dir"):
+    with pytest.raises(ConfigError, match=r"sft\.checkpoint is null.*'hf download org/name --local-dir FOLDER'.*hub:"):
         make_plan(compose([f"scale={scale}", *stand_in[1], *SMALL_STEPS]))

@@ -162,7 +162,7 @@ _ARGUMENTS: dict[str, list[tuple[list[str], str]]] = {
         (["eval.test_questions=8,16"], "eval varies between runs; allowed: one value for the whole sweep"),
         (["scale.seeds='0,1'"], "has no effect without a sweep that reads it; set seed instead"),
         (["+sweep=clipping", "seed=0", "scale.seeds='0,1'"], "has no effect beside 'seed=0'; leave one out"),
-        (["sft.checkpoint="], "sft.checkpoint is ''; allowed: null or a folder"),
+        (["sft.checkpoint="], "sft.checkpoint is ''; allowed: null, a folder or hub:org/name"),
         (["sft.checkpoint=start", "sft.steps=5"], "'sft.steps=5' has no effect beside 'sft.checkpoint=start'"),
         (["sft.checkpoint=start", "model.num_layers=3"], "'model.num_layers=3' has no effect beside"),
         (["only_failed=true"], "only_failed is true, but no run in <runs>/adhoc has failed"),
