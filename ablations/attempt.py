@@ -10,6 +10,7 @@ from typing import Protocol
 
 import torch
 
+from ablations import devices
 from ablations.data_hash import data_hash
 from ablations.exits import of_error
 from ablations.job import Job, Outcome
@@ -208,6 +209,6 @@ def _manifest(job: Job) -> schema.Manifest:
         sft=job.sft,
         grading="",
         provenance=provenance.collect_provenance(
-            source=job.source, command=job.command, threads=torch.get_num_threads()
+            source=job.source, command=job.command, threads=torch.get_num_threads(), gpu=devices.told(config)
         ),
     )

@@ -29,13 +29,16 @@ ENVIRONMENT = {
     "GOMP_SPINCOUNT": "0",
     "TOKENIZERS_PARALLELISM": "false",
     "TQDM_DISABLE": "1",
+    # A look for GPUs through their driver's list leaves CUDA alone, which a process that forks must not have started.
+    "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
+    "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # what deterministic matrix products need
 }
-OFFLINE = "HF_HUB_OFFLINE"  # 1 unless the user or ``allow_hub`` says otherwise: models are always folders here
+OFFLINE = "HF_HUB_OFFLINE"  # 1 unless the user or ``allow_hub`` says otherwise
 
 
 def allow_hub(configs: Sequence[RunConfig]) -> None:
-    """Let this process and its children read the Hub when a config names one of its data sets."""
-    if any(PREFIX in repr((config.task.params, config.sft_mix)) for config in configs):
+    """Let this process and its children read the Hub when a config names one of its data sets or models."""
+    if any(PREFIX in repr((config.task.params, config.sft_mix, config.sft.checkpoint)) for config in configs):
         os.environ.setdefault(OFFLINE, "0")
 
 

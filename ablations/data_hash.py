@@ -12,7 +12,7 @@ from klear_core.data.mixes.sample import SENTENCE
 from klear_core.data.splits import SPLITS
 from klear_core.data.tasks import get_task, is_read
 from klear_core.runs import provenance
-from klear_core.trainer.model_folder import weights_hash
+from klear_core.trainer.model_folder import checkpoint_folder, weights_hash
 
 _CHUNK = 2**20
 
@@ -29,7 +29,7 @@ def data_hash(config: RunConfig) -> str:
     if mix := mix_hash(config):
         texts.append(mix)
     if config.sft.checkpoint is not None:
-        folder = Path(config.sft.checkpoint)
+        folder = checkpoint_folder(config.sft.checkpoint)
         texts.append(_weights(folder, tuple(map(_stamp, sorted(folder.glob("*.safetensors"))))))
     return provenance.data_hash(texts)
 

@@ -8,8 +8,9 @@ from rich.table import Table
 
 from ablations import machine_limits
 from ablations.decide import Action
+from ablations.devices import num_slots
 from ablations.estimate import Estimate, estimate
-from ablations.launch import Prepared, num_slots
+from ablations.launch import Prepared
 from ablations.probe import measure
 from ablations.told import clock
 
@@ -60,10 +61,13 @@ def _told(prepared: Prepared, cost: Estimate, slots: int) -> list[str]:
     runs_dir = prepared.checked.runs_dir
     free = machine_limits.free_disk(runs_dir)
     processes = min(slots, open_runs)
+    gpu = (
+        f"; on the GPU {cost.gpu_mb:,.0f} MB a process, {processes * cost.gpu_mb:,.0f} MB in all" if cost.gpu_mb else ""
+    )
     return [
         f"runs: {open_runs} to do and {open_starts} supervised starts, {slots} side by side",
         f"time: about {clock(cost.seconds)} ({', '.join(each)}), without imports and report",
-        f"memory: {cost.peak_mb:,.0f} MB a process, {processes * cost.peak_mb:,.0f} MB in all; {_free_memory()}",
+        f"memory: {cost.peak_mb:,.0f} MB a process, {processes * cost.peak_mb:,.0f} MB in all; {_free_memory()}{gpu}",
         f"disk: at most {cost.disk_bytes / _MB:,.0f} MB; {free / _MB:,.0f} MB free in {runs_dir}",
     ]
 

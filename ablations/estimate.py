@@ -9,6 +9,7 @@ from ablations.decide import Action, Decision, Start
 from ablations.probe import Measured
 from klear_core.config import RunConfig
 from klear_core.errors import RunStoreError
+from klear_core.trainer.model_folder import checkpoint_folder
 
 # Bytes, rounded up from stored runs of the laptop scale.
 _STEP_ROW = 2_600  # steps.jsonl, timings.jsonl and the offline mirror of both
@@ -17,8 +18,10 @@ _EVAL_ROW = 360  # eval.jsonl and its table, with a response of a few dozen toke
 _TEXT_ROW = 420
 _FEW_DOZEN, _TOKEN = 64, 8  # tokens; bytes of each further one, in the records and in the table
 _FIXED = 400_000  # config, manifest, log, tokenizer, the mirror's own files
-_CHECKPOINT_COPIES = 2 * 3 + 3 + 1  # two generations of weights and moments, one being written, the final model
-_FLOAT = 4
+_GENERATIONS = 3  # of checkpoints: two kept and one being written
+# Bytes of a parameter: weight, moments, and the float32 master or the kept error; and of the final model's weights.
+_STATE = {"float32": 4 + 8, "bf16_master": 2 + 8 + 4, "bf16_kahan": 2 + 8 + 2}
+_WEIGHT = {"float32": 4, "bf16_master": 2, "bf16_kahan": 2}
 
 _VOCABULARY = 96  # tokens; more than any task has
 
@@ -31,6 +34,7 @@ class Estimate:
     sft_s: float  # one supervised start
     run_s: dict[str, float]  # operating point -> one run
     peak_mb: float  # one process
+    gpu_mb: float  # one process on a GPU, else 0
     disk_bytes: int  # at most
 
 
@@ -58,6 +62,7 @@ def estimate(decisions: Sequence[Decision], starts: Sequence[Start], measured: M
         sft_s=sft_s,
         run_s=run_s,
         peak_mb=measured.peak_mb,
+        gpu_mb=measured.gpu_mb,
         disk_bytes=disk_needed(decisions, starts),
     )
 
@@ -96,11 +101,11 @@ def disk_bytes(config: RunConfig) -> int:
     longer = _longer(config)
     if config.stage == "sft":
         rows = config.sft.steps * _SFT_ROW + asked * (_EVAL_ROW + longer)
-        return rows + _CHECKPOINT_COPIES * _FLOAT * num_parameters(config) + _FIXED
+        return rows + _weights_bytes(config) + _FIXED
     texts = rl.steps * min(config.launch.rollout_rows, rl.problems_per_step * rl.completions_per_problem)
     rollout = rl.problems_per_step * rl.completions_per_problem * rl.max_response_tokens * 24 * 3
     rows = rl.steps * _STEP_ROW + asked * (_EVAL_ROW + longer) + texts * (_TEXT_ROW + longer)
-    return rows + rollout + _CHECKPOINT_COPIES * _FLOAT * num_parameters(config) + _FIXED
+    return rows + rollout + _weights_bytes(config) + _FIXED
 
 
 def sft_disk_bytes(config: RunConfig) -> int:
@@ -108,7 +113,13 @@ def sft_disk_bytes(config: RunConfig) -> int:
     asked = config.eval.test_questions * config.eval.test_samples
     asked += config.eval.validation_questions * config.eval.validation_samples
     rows = config.sft.steps * _SFT_ROW + asked * (_EVAL_ROW + _longer(config))
-    return rows + _CHECKPOINT_COPIES * _FLOAT * num_parameters(config) + _FIXED
+    return rows + _weights_bytes(config) + _FIXED
+
+
+def _weights_bytes(config: RunConfig) -> int:
+    """Checkpoints of one run and its final model."""
+    precision = config.model.precision
+    return (_GENERATIONS * _STATE[precision] + _WEIGHT[precision]) * num_parameters(config)
 
 
 def _longer(config: RunConfig) -> int:
@@ -119,7 +130,7 @@ def _longer(config: RunConfig) -> int:
 def num_parameters(config: RunConfig, vocabulary: int = _VOCABULARY) -> int:
     """Parameters of the configured model with tied embeddings; those of a given checkpoint folder by its files."""
     if config.sft.checkpoint is not None:
-        return sum(path.stat().st_size for path in Path(config.sft.checkpoint).glob("*.safetensors")) // 2
+        return sum(path.stat().st_size for path in checkpoint_folder(config.sft.checkpoint).glob("*.safetensors")) // 2
     m = config.model
     attention = m.hidden_size * m.head_dim * (2 * m.num_heads + 2 * m.num_kv_heads) + 2 * m.head_dim
     layer = attention + 3 * m.hidden_size * m.intermediate_size + 2 * m.hidden_size

@@ -20,6 +20,7 @@ from klear_core.config import ObjectiveConfig, RunConfig
 from klear_core.errors import HarnessError, RunStoreError
 from klear_core.runs import provenance, schema, store
 from klear_core.settings import build
+from klear_core.trainer.model_folder import checkpoint_folder
 
 _COMPARED = "control.name"  # by the sweeps that have identities
 _UNALTERED = "none"
@@ -75,7 +76,7 @@ def _task(sweep: Path, plan: schema.Plan, runs_dir: Path, source: str) -> Task |
         if status is not None and status.state == "done":
             given = _config(sweep, run).sft.checkpoint
             own = runs_dir / schema.SFT_STORE_DIR / run.sft / schema.CHECKPOINT_DIR
-            return Task(sweep=sweep, run=run, start=own if given is None else Path(given), source=source)
+            return Task(sweep=sweep, run=run, start=own if given is None else checkpoint_folder(given), source=source)
     return f"no run of the arm {_UNALTERED!r} is done"
 
 

@@ -13,16 +13,17 @@ from typing import Any
 
 import yaml
 
-from ablations import identities, machine_limits
+from ablations import identities
 from ablations.board import Board, make_board
 from ablations.decide import Action, ConflictError, Decision, Start, decide, starts
+from ablations.devices import num_slots
 from ablations.estimate import check_disk
 from ablations.grading import check_grading
 from ablations.job import Job, stage_of
 from ablations.ledger import Ledger
 from ablations.plan import CheckedPlan, make_plan
 from ablations.pool import Limits, Pool, Tried
-from ablations.preflight import check_checkpoints
+from ablations.preflight import check_checkpoints, check_devices
 from ablations.processes import die_with_parent, stop_requests
 from ablations.told import clock
 from klear_core.config import RunConfig
@@ -33,6 +34,7 @@ from klear_core.runs import folders, provenance, schema, store
 from klear_core.runs.wandb_sink import resolve_mode
 from klear_core.settings import to_plain
 from klear_core.trainer.checkpoint import Checkpoints
+from klear_core.trainer.model_folder import checkpoint_folder
 
 _INTERRUPTED = 130
 _SWEEP_LOCK_S = 3.0
@@ -89,8 +91,10 @@ def run_sweep(configs: Sequence[RunConfig]) -> int:
         raise ConfigError(
             f"only_failed is true, but no run in {prepared.checked.folder} has failed; leave it out to run all"
         )
-    check_checkpoints(prepared.decisions, prepared.starts)
     has_work = any(decision.action in (Action.NEW, Action.CONTINUE) for decision in prepared.decisions)
+    if has_work:
+        check_devices(configs)
+    check_checkpoints(prepared.decisions, prepared.starts)
     if has_work and (warning := check_grading(prepared.config)):
         sys.stderr.write(f"warning: {warning}\n")
     if prepared.config.dry_run:
@@ -178,7 +182,7 @@ def _start_of(decision: Decision, runs_dir: Path) -> Path | None:
     """The model folder that a run starts from, None where it builds a model."""
     given = decision.config.sft.checkpoint
     if given is not None:
-        return Path(given)
+        return checkpoint_folder(given)
     own = runs_dir / schema.SFT_STORE_DIR / decision.run.sft / schema.CHECKPOINT_DIR
     return own if decision.run.sft else None
 
@@ -241,8 +245,3 @@ def _write_report(checked: CheckedPlan) -> int:
     """The report runs in a process of its own: it needs pandas and plots, and nothing of what trained."""
     command = [sys.executable, "-m", "reports", checked.plan.sweep, "--runs", str(checked.runs_dir)]
     return int(subprocess.run(command, check=False, preexec_fn=die_with_parent).returncode != 0)
-
-
-def num_slots(config: RunConfig) -> int:
-    """Runs side by side: as configured, else one a core that this process may use."""
-    return config.launch.slots or machine_limits.cores()

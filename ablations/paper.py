@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from ablations.commands.catalog import sweeps
 from ablations.commands.terminal import say, say_table
 from ablations.decide import Action, Start
+from ablations.devices import num_slots
 from ablations.estimate import estimate
-from ablations.launch import Prepared, num_slots, prepare, run_sweep
+from ablations.launch import Prepared, prepare, run_sweep
 from ablations.probe import Measured, measure
 from ablations.processes import die_with_parent
 from ablations.run import compose

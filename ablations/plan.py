@@ -21,7 +21,7 @@ from klear_core.errors import ConfigError, RunStoreError
 from klear_core.objectives import reductions, surrogates
 from klear_core.runs import provenance, schema
 from klear_core.settings import look_up, to_plain
-from klear_core.trainer.model_folder import check_model
+from klear_core.trainer.model_folder import check_model, checkpoint_folder
 
 _MAX_ID = 128  # of W&B
 _SHOWN = 40
@@ -128,7 +128,7 @@ def _check_model(config: RunConfig) -> None:
     if config.sft.checkpoint is None and is_read(get_task(config.task)):
         raise ConfigError(
             f"sft.checkpoint is null; allowed with task={config.task.name}: a model folder, as the task has no "
-            f"tokenizer of its own"
+            f"tokenizer of its own, such as 'hf download org/name --local-dir FOLDER' makes, or hub:org/name"
         )
 
 
@@ -173,7 +173,7 @@ def _check_arm(config: RunConfig) -> None:
 def _check_context(config: RunConfig) -> None:
     """Prompt and response fit into the context of the model, which is looked at and not loaded."""
     task, given = get_task(config.task), config.sft.checkpoint
-    context = task.context_tokens if given is None else check_model(Path(given))
+    context = task.context_tokens if given is None else check_model(checkpoint_folder(given))
     prompt, response = task.longest_prompt, config.rl.max_response_tokens
     packed = config.rl.pack_tokens
     if prompt is not None and packed is not None and prompt + response > packed:

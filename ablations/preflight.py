@@ -1,7 +1,8 @@
-"""The checkpoints that runs start from, and the prompts as their tokenizers read them, before anything is written."""
+"""Before anything is written: the GPU and the checkpoints of runs, and the prompts as their tokenizers read them."""
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from multiprocessing import connection
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,52 @@ from ablations.pool import fork_server
 from ablations.tasks import load_problems
 from klear_core.config import RunConfig
 from klear_core.data.splits import SPLITS
-from klear_core.errors import DataError
+from klear_core.errors import ConfigError, DataError
 from klear_core.runs import schema
-from klear_core.trainer.model_folder import check_model, load_model
+from klear_core.trainer.model_folder import check_model, checkpoint_folder, load_model
+
+
+def check_devices(configs: Sequence[RunConfig]) -> None:
+    """ConfigError when runs ask for a GPU that torch does not see.
+
+    Asked in a child: the parent has no torch, and no process that forks may have used a GPU.
+    """
+    if all(config.model.device == "cpu" for config in configs):
+        return
+    context = fork_server()
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_look, args=(sender,), daemon=True)
+    process.start()
+    sender.close()
+    try:
+        reason: str = receiver.recv()
+    except EOFError:
+        reason = "the process that looked for a GPU ended without a word"
+    process.join()
+    if reason:
+        raise ConfigError(f"model.device is 'cuda', but {reason}; allowed here: cpu")
+
+
+def _look(pipe: connection.Connection) -> None:
+    # Libraries print what they think of a driver.
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        reason = _missing()
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+    pipe.send(reason)
+
+
+def _missing() -> str:
+    """Why there is no GPU, "" when a first number has been computed on it."""
+    import torch
+
+    if torch.version.cuda is None:
+        return f"torch {torch.__version__} is a build without CUDA"
+    if not torch.cuda.is_available():
+        return f"torch {torch.__version__} for CUDA {torch.version.cuda} sees no GPU"
+    return "" if float(torch.ones(1, device="cuda")) == 1 else "it computes wrongly"
 
 
 def check_checkpoints(decisions: Sequence[Decision], starts: Sequence[Start]) -> None:
@@ -33,7 +77,7 @@ def check_checkpoints(decisions: Sequence[Decision], starts: Sequence[Start]) ->
         if given is not None:
             # Runs that ask the same prompts differ in what is no matter here.
             asked = {_asked(config): config for config in todo if config.sft.checkpoint == given}
-            _load_in_child(Path(given), list(asked.values()))
+            _load_in_child(checkpoint_folder(given), list(asked.values()))
 
 
 def _asked(config: RunConfig) -> str:
@@ -83,7 +127,8 @@ def _main(folder: Path, configs: list[RunConfig], pipe: connection.Connection) -
     os.dup2(nowhere, 2)
     reason, doing = "", f"checkpoint folder {folder} cannot be loaded"
     try:
-        model, tokenizer = load_model(folder)
+        # On the CPU, where a second copy of the weights is in nobody's way.
+        model, tokenizer = load_model(folder, replace(configs[0].model, device="cpu"))
         doing = f"the tokenizer of checkpoint folder {folder} cannot write the prompts"
         for config in configs:
             check_prompts(config, tokenizer, model.config.max_position_embeddings)

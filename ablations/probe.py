@@ -10,10 +10,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from multiprocessing import connection
-from pathlib import Path
 from typing import Any
 
-from ablations import child
+from ablations import child, devices
 from ablations.exits import of_error
 from ablations.job import Outcome
 from ablations.pool import fork_server
@@ -41,6 +40,7 @@ class Measured:
     train_s: Mapping[str, float]  # operating point -> grading, scoring and updates of one step, or a supervised update
     startup_s: float  # building or loading the model and the problems
     peak_mb: float
+    gpu_mb: float = 0.0  # of a GPU's memory
 
 
 def measure(configs: Mapping[str, RunConfig], *, processes: int) -> Measured:
@@ -79,6 +79,7 @@ def _slowest(found: Sequence[Measured]) -> Measured:
         train_s={point: max(m.train_s[point] for m in found) for point in found[0].train_s},
         startup_s=max(m.startup_s for m in found),
         peak_mb=max(m.peak_mb for m in found),
+        gpu_mb=max(m.gpu_mb for m in found),
     )
 
 
@@ -92,8 +93,6 @@ def _main(configs: Mapping[str, RunConfig], pipe: connection.Connection) -> None
 
 
 def _measure(configs: Mapping[str, RunConfig]) -> Measured:
-    import torch
-
     from ablations.grading import open_grader
     from ablations.mixing import open_supervision
     from ablations.tasks import load_problems
@@ -103,8 +102,8 @@ def _measure(configs: Mapping[str, RunConfig]) -> Measured:
     from klear_core.trainer.rl import RLTrainer
     from klear_core.trainer.sft import SFTTrainer
 
-    torch.set_num_threads(1)
     config = next(iter(configs.values()))
+    devices.set_up(config)
     if config.stage == "sft":
         return _measure_supervised(configs)
     started = time.perf_counter()
@@ -118,7 +117,7 @@ def _measure(configs: Mapping[str, RunConfig]) -> Measured:
         supervision = open_supervision(config, tokenizer, context=model.config.max_position_embeddings)
         length = _answer_tokens(config, supervision, tokenizer)
     if config.sft.checkpoint is None:
-        rows = SFTTrainer(model, tokenizer, supervision.examples, config.sft).steps()
+        rows = SFTTrainer(model, tokenizer, supervision.examples, config.sft, precision=config.model.precision).steps()
         sft_update_s = _best(lambda: next(rows), min(_SFT_UPDATES, config.sft.steps))
 
     rl = config.rl
@@ -148,17 +147,18 @@ def _measure(configs: Mapping[str, RunConfig]) -> Measured:
         train_s=train_s,
         startup_s=startup_s,
         peak_mb=_peak_mb(),
+        gpu_mb=devices.peak_mb(config),
     )
 
 
 def _model_of(config: RunConfig) -> tuple[Any, Any]:
     """Model and tokenizer that a config's runs start from, or as their supervised start builds them."""
     from klear_core.data.tasks import get_task
-    from klear_core.trainer.model_folder import load_model
+    from klear_core.trainer.model_folder import checkpoint_folder, load_model
     from klear_core.trainer.policy import build_model
 
     if config.sft.checkpoint is not None:
-        return load_model(Path(config.sft.checkpoint))
+        return load_model(checkpoint_folder(config.sft.checkpoint), config.model)
     tokenizer = get_task(config.task).tokenizer()
     return build_model(config.model, tokenizer, seed=config.seed), tokenizer
 
@@ -167,22 +167,19 @@ def _measure_supervised(configs: Mapping[str, RunConfig]) -> Measured:
     """Updates and answers of supervised runs; the answers of a model that has learned nothing run to the teacher's
     length, as those of the end do.
     """
-    import torch
-
     from ablations.mixing import open_supervision
     from ablations.tasks import load_problems
     from klear_core.rollout.engines import open_engine
     from klear_core.trainer.collate import tokenize_prompts
     from klear_core.trainer.sft import SFTTrainer
 
-    torch.set_num_threads(1)
     update_s, startup_s, rates, lengths = {}, [], [], []
     for point, config in configs.items():
         started = time.perf_counter()
         model, tokenizer = _model_of(config)
         supervision = open_supervision(config, tokenizer, context=model.config.max_position_embeddings)
         startup_s.append(time.perf_counter() - started)
-        rows = SFTTrainer(model, tokenizer, supervision.examples, config.sft).steps()
+        rows = SFTTrainer(model, tokenizer, supervision.examples, config.sft, precision=config.model.precision).steps()
         update_s[point] = _best(partial(next, rows), min(_SFT_UPDATES, config.sft.steps))
         length = _answer_tokens(config, supervision, tokenizer)
         questions = load_problems(config, "validation")
@@ -203,6 +200,7 @@ def _measure_supervised(configs: Mapping[str, RunConfig]) -> Measured:
         train_s=update_s,
         startup_s=max(startup_s),
         peak_mb=_peak_mb(),
+        gpu_mb=devices.peak_mb(config),
     )
 
 

@@ -8,8 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import torch
-
+from ablations import devices
 from ablations.attempt import Attempt, run_attempt
 from ablations.evaluation import Evaluator, evaluate_step
 from ablations.filtering import filter_rows, usable_problems
@@ -35,7 +34,7 @@ Rows = list[dict[str, Any]]  # of EVAL_COLUMNS
 
 def run_job(job: Job, report: Report) -> None:
     """Run a stage to its end, from its last checkpoint where there is one; ``run_attempt`` says what is recorded."""
-    torch.set_num_threads(1)
+    devices.set_up(job.config)
     stage = {"sft": _run_start, "supervised": _run_supervised, "rl": _run_rl}[job.stage]
     run_attempt(job, lambda attempt: stage(attempt, report))
 
@@ -62,7 +61,7 @@ def _run_supervised(attempt: Attempt, report: Report) -> None:
         tokenizer = get_task(config.task).tokenizer()
         model = build_model(config.model, tokenizer, seed=config.seed)
     else:
-        model, tokenizer = load_model(job.checkpoint)
+        model, tokenizer = load_model(job.checkpoint, config.model)
     with open_grader(config) as grader:
         attempt.graded_by(grader.told)
         evaluator = Evaluator(config, model, tokenizer, grader)
@@ -99,7 +98,7 @@ def _imitate(
             f"since; move the folder away to start over"
         )
     store.write_json(job.folder / schema.MIX_FILE, supervision.mix)
-    trainer = SFTTrainer(model, tokenizer, supervision.examples, config.sft)
+    trainer = SFTTrainer(model, tokenizer, supervision.examples, config.sft, precision=config.model.precision)
     attempt.resume(trainer)
     log = attempt.records(schema.STEPS_FILE)
     for row in clock.timed(trainer.steps()):
@@ -123,7 +122,7 @@ def _run_rl(attempt: Attempt, report: Report) -> None:
 def _train(attempt: Attempt, report: Report, grader: Grader) -> None:
     job, config = attempt.job, attempt.job.config
     assert job.checkpoint is not None
-    model, tokenizer = load_model(job.checkpoint)
+    model, tokenizer = load_model(job.checkpoint, config.model)
     evaluator = Evaluator(config, model, tokenizer, grader)
     problems = load_problems(config, "train")
     usable = usable_problems(config, problems, grader.code)

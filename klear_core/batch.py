@@ -2,9 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
+
+_Record = TypeVar("_Record")
+
+
+def moved(record: _Record, device: torch.device | str) -> _Record:
+    """A record whose fields are all tensors, with each of them on ``device``; one that is there is not copied."""
+    named: dict[str, Any] = {field.name: getattr(record, field.name) for field in fields(record)}  # type: ignore[arg-type]
+    return type(record)(**{name: tensor.to(device) for name, tensor in named.items()})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

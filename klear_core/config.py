@@ -13,6 +13,7 @@ from typing import Any
 from klear_core.control_config import ControlConfig
 from klear_core.engine_config import EngineConfig
 from klear_core.limits import check_limits
+from klear_core.model_config import ModelConfig
 from klear_core.reward_config import CodeFilterConfig, RewardConfig, SandboxConfig
 from klear_core.settings import look_up
 
@@ -68,19 +69,6 @@ class LossConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelConfig:
-    """Shape of the Qwen3 model that SFT trains from scratch."""
-
-    name: str
-    hidden_size: int
-    intermediate_size: int
-    num_layers: int
-    num_heads: int
-    num_kv_heads: int
-    head_dim: int
-
-
-@dataclass(frozen=True, kw_only=True)
 class TaskConfig:
     """A task of ``klear_core.data.tasks`` with its settings; ``data_seed`` names the stream of its problems."""
 
@@ -112,8 +100,8 @@ class SFTMixConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class SFTConfig:
-    """Supervised training. With ``checkpoint`` (a folder) it goes on from there where ``stage`` is sft; where it is rl,
-    RL starts from there and the other fields are unused.
+    """Supervised training. With ``checkpoint`` (a folder, or hub:org/name) it goes on from there where ``stage`` is
+    sft; where it is rl, RL starts from there and the other fields are unused.
     """
 
     checkpoint: str | None
@@ -174,7 +162,7 @@ class LaunchConfig:
     """How runs are started; nothing here changes a result on one machine."""
 
     runs_dir: str
-    slots: int | None  # runs side by side; null = number of cores
+    slots: int | None  # runs side by side; null = number of cores, or 1 on a GPU
     live: bool | None  # live table; null = when the output is a terminal
     rollout_rows: int  # completions of the first problems of a step kept as text
     checkpoint_every_s: float  # least seconds between two checkpoints of a run: what a kill can cost

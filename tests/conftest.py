@@ -13,9 +13,10 @@ import pytest
 import torch
 
 from ablations.run import compose
-from klear_core.config import ModelConfig, RunConfig
+from klear_core.config import RunConfig
 from klear_core.data.chains import problems
 from klear_core.data.tokenizer import build_tokenizer
+from klear_core.model_config import ModelConfig
 from klear_core.records import Problem, Verdict
 from klear_core.rewards.grader import Grader, Scoring
 from klear_core.trainer.policy import build_model
@@ -49,6 +50,8 @@ def model(tokenizer: Any) -> Any:
         num_heads=4,
         num_kv_heads=2,
         head_dim=8,
+        precision="float32",
+        device="cpu",
     )
     built = build_model(shape, tokenizer, seed=0)
     with torch.no_grad():

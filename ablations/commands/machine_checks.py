@@ -30,7 +30,9 @@ for name in sys.argv[1:]:
     print(json.dumps([name, told]), flush=True)
     if name == "torch" and told == "ok":
         cuda = module.version.cuda or ""
-        print(json.dumps(["gpu", {"cuda": cuda, "count": module.cuda.device_count() if cuda else 0}]), flush=True)
+        count = module.cuda.device_count() if cuda else 0
+        told = {"cuda": cuda, "count": count, "name": module.cuda.get_device_name(0) if count else ""}
+        print(json.dumps(["gpu", told]), flush=True)
 """
 
 _PARENT = """

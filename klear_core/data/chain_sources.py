@@ -5,7 +5,7 @@ clean         every step, as it was made
 foreign       the result stands before its step: 7=3+4
 wrong_steps   each result but the last is shown wrong, one time in two, and the true one is gone on with
 truncated     one response in two is cut somewhere in its reasoning
-wrong_answers one response in two has a wrong digit in its box
+wrong_answers one response in two has a wrong number in its box
 skipped       each step but the last is left out, one time in two
 ============= ==========================================================================================
 """
@@ -13,7 +13,7 @@ skipped       each step but the last is left out, one time in two
 import random
 from collections.abc import Callable, Sequence
 
-from klear_core.data.chains import THINK_OPEN, Step, write_response
+from klear_core.data.chains import THINK_OPEN, Step, other_number, write_response
 
 _HALF = 0.5
 
@@ -30,15 +30,15 @@ def _skipped(steps: Sequence[Step], rng: random.Random) -> str:
 
 
 def _foreign(steps: Sequence[Step], rng: random.Random) -> str:
-    turned = [f"{step.result}={step.left}{step.operator}{step.digit}" for step in steps]
+    turned = [f"{step.result}={step.asked}" for step in steps]
     return write_response(";".join(turned), steps[-1].result)
 
 
 def _wrong_steps(steps: Sequence[Step], rng: random.Random) -> str:
     shown = []
     for step in steps[:-1]:
-        result = _other_digit(step.result, rng) if rng.random() < _HALF else step.result
-        shown.append(f"{step.left}{step.operator}{step.digit}={result}")
+        result = other_number(step.result, rng, digits=step.digits) if rng.random() < _HALF else step.result
+        shown.append(f"{step.asked}={result}")
     return write_response(";".join([*shown, str(steps[-1])]), steps[-1].result)
 
 
@@ -52,12 +52,8 @@ def _truncated(steps: Sequence[Step], rng: random.Random) -> str:
 def _wrong_answers(steps: Sequence[Step], rng: random.Random) -> str:
     answer = steps[-1].result
     if rng.random() < _HALF:
-        answer = _other_digit(answer, rng)
+        answer = other_number(answer, rng, digits=steps[-1].digits)
     return write_response(";".join(map(str, steps)), answer)
-
-
-def _other_digit(digit: int, rng: random.Random) -> int:
-    return (digit + rng.randrange(1, 10)) % 10
 
 
 # Best first, by what each is worth alone (sweep=sft_solo).

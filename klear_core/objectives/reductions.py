@@ -25,7 +25,8 @@ class Denominators:
 
 def step_denominators(response_lengths_N: Tensor, group_index_N: Tensor, *, num_groups: int) -> Denominators:
     """Count tokens, sequences and groups; ``group_index_N`` lies in [0, num_groups)."""
-    group_tokens_P = torch.zeros(num_groups, dtype=torch.int64).index_add(0, group_index_N, response_lengths_N.long())
+    none_P = torch.zeros(num_groups, dtype=torch.int64, device=group_index_N.device)
+    group_tokens_P = none_P.index_add(0, group_index_N, response_lengths_N.long())
     return Denominators(
         tokens=int(response_lengths_N.sum()),
         sequences=len(response_lengths_N),

@@ -20,15 +20,18 @@ SCORERS = ("math-verify", "latex2sympy2-extended", "sympy", "antlr4-python3-runt
 _ROOT = Path(__file__).resolve().parents[2]
 
 
-def collect_provenance(*, source: str, command: str, threads: int) -> Provenance:
-    """The provenance of this process, which runs code of hash ``source``; git is asked only in a checkout."""
+def collect_provenance(*, source: str, command: str, threads: int, gpu: str = "") -> Provenance:
+    """The provenance of this process, which runs code of hash ``source``; git is asked only in a checkout.
+
+    ``gpu`` is what it trains on beside the processor, "" for nothing.
+    """
     commit, dirty = _git_state()
     return Provenance(
         commit=commit,
         dirty=dirty,
         source_hash=source,
         versions=package_versions(),
-        machine=machine(),
+        machine=machine() | ({"gpu": gpu} if gpu else {}),
         threads=threads,
         command=command,
     )

@@ -229,7 +229,7 @@ class Provenance:
     dirty: bool | None  # None outside a git checkout
     source_hash: str  # of the python files of klear_core and ablations
     versions: dict[str, str]  # package -> version
-    machine: dict[str, str]  # processor, cores, memory, system, python
+    machine: dict[str, str]  # processor, cores, memory, system, python, and the gpu of a run on one
     threads: int
     command: str
 

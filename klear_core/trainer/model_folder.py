@@ -2,15 +2,44 @@
 
 import hashlib
 import json
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
+from klear_core.data.formats.hub import PREFIX
 from klear_core.errors import DataError, RunStoreError
+from klear_core.model_config import ModelConfig
 from klear_core.runs.folders import replaced_whole
 
 _TOLD = 200
+
+
+def checkpoint_folder(where: str) -> Path:
+    """The folder of a ``sft.checkpoint``: itself, or the local copy of ``hub:org/name@revision``, made when missing.
+
+    DataError when the Hub's copy can neither be found here nor downloaded.
+    """
+    if not where.startswith(PREFIX):
+        return Path(where)
+    name, _, revision = where.removeprefix(PREFIX).partition("@")
+    return _downloaded(name, revision or None)
+
+
+# A plan asks for the same folder many times.
+@lru_cache(maxsize=8)
+def _downloaded(name: str, revision: str | None) -> Path:
+    from huggingface_hub import snapshot_download
+
+    files = ["*.json", "*.safetensors", "*.jinja", "*.txt"]
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=files))
+    except Exception as error:  # of many packages below it, without a common class
+        raise DataError(
+            f"{PREFIX}{name} cannot be had: {_told(error)}; allowed: a network, or a folder made elsewhere with "
+            f"'hf download {name} --local-dir FOLDER'"
+        ) from None
 
 
 def save_model(folder: Path, model: Any, tokenizer: Any) -> None:
@@ -26,12 +55,17 @@ def save_model(folder: Path, model: Any, tokenizer: Any) -> None:
         raise RunStoreError(f"{folder} cannot be written: {error}") from error
 
 
-def load_model(folder: Path) -> tuple[Any, Any]:
-    """Model (float32) and tokenizer of a folder; DataError when it is missing or is not a whole checkpoint."""
+def load_model(folder: Path, held: ModelConfig | None = None) -> tuple[Any, Any]:
+    """Model and tokenizer of a folder; DataError when it is missing or is not a whole checkpoint.
+
+    Weights come in the precision and on the device of ``held``, or as float32 on the CPU.
+    """
     check_model(folder)
     # Imported late: looking at a folder should not cost the seconds of this import.
     from huggingface_hub.errors import StrictDataclassError
     from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from klear_core.trainer.placing import place, weight_dtype
 
     where = f"checkpoint folder {folder}"
     refusals = (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError, StrictDataclassError)
@@ -42,7 +76,11 @@ def load_model(folder: Path) -> tuple[Any, Any]:
     try:
         # What does not fit is told below: by default transformers would go on with random weights.
         model, found = AutoModelForCausalLM.from_pretrained(
-            folder, local_files_only=True, dtype="float32", output_loading_info=True, ignore_mismatched_sizes=True
+            folder,
+            local_files_only=True,
+            dtype=weight_dtype("float32" if held is None else held.precision),
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
         )
     except refusals as error:
         raise DataError(f"{where} cannot be loaded: {_told(error)}") from None
@@ -57,7 +95,7 @@ def load_model(folder: Path) -> tuple[Any, Any]:
                 f"the weights of {where} do not fit its config.json: {len(names)} are {told}, such as {names[0]}"
             )
     _check_together(model, tokenizer, where)
-    return model, tokenizer
+    return model if held is None else place(model, held), tokenizer
 
 
 def _check_together(model: Any, tokenizer: Any, where: str) -> None:

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
+from klear_core.trainer.adamw import step_rule
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpdateInfo:
@@ -25,6 +27,7 @@ class Optimizer:
         self,
         parameters: Iterable[Parameter],
         *,
+        precision: str,
         learning_rate: float,
         betas: tuple[float, float],
         weight_decay: float,
@@ -33,11 +36,12 @@ class Optimizer:
         decay_updates: int | None = None,
         final_learning_rate: float = 0.0,
     ) -> None:
-        """``decay_updates`` is the update at which the cosine reaches ``final_learning_rate``; None keeps the rate."""
+        """``decay_updates`` is the update at which the cosine reaches ``final_learning_rate``; None keeps the rate.
+
+        ``precision`` is that of the model, see ``klear_core.trainer.adamw``.
+        """
         self._parameters = list(parameters)
-        self._adamw = torch.optim.AdamW(
-            self._parameters, lr=learning_rate, betas=betas, weight_decay=weight_decay, fused=True
-        )
+        self._rule = step_rule(precision, self._parameters, betas=betas, weight_decay=weight_decay)
         self._learning_rate = learning_rate
         self._max_grad_norm = max_grad_norm
         self._warmup_updates = warmup_updates
@@ -49,7 +53,8 @@ class Optimizer:
         """Zero gradients, not absent ones: a mini-batch without a loss still moves weights by their momentum."""
         for parameter in self._parameters:
             if parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
+                at_least_float32 = torch.promote_types(parameter.dtype, torch.float32)
+                parameter.grad = torch.zeros_like(parameter, dtype=at_least_float32)
             else:
                 parameter.grad.zero_()
 
@@ -64,24 +69,20 @@ class Optimizer:
         """
         rate = self._rate(self.updates)
         if not skip:
-            for group in self._adamw.param_groups:
-                group["lr"] = rate
-            self._adamw.step()
+            self._rule.step(rate)
         self.updates += 1
         return UpdateInfo(learning_rate=rate, grad_norm=grad_norm, clipped=grad_norm > self._max_grad_norm)
 
     def state_tensors(self) -> dict[str, Tensor]:
-        """AdamW's moments and counts by ``<parameter index>.<name>``; empty before the first step."""
-        state = self._adamw.state_dict()["state"]
-        return {f"{index}.{name}": value for index, values in state.items() for name, value in values.items()}
+        """AdamW's moments and counts by ``<parameter index>.<name>``, and what bfloat16 weights cannot hold.
+
+        With float32 weights it is empty before the first step.
+        """
+        return self._rule.tensors()
 
     def restore(self, tensors: Mapping[str, Tensor], *, updates: int) -> None:
         """Go on where ``state_tensors`` and ``updates`` were taken."""
-        state: dict[int, dict[str, Tensor]] = {}
-        for key, value in tensors.items():
-            index, name = key.split(".", 1)
-            state.setdefault(int(index), {})[name] = value
-        self._adamw.load_state_dict(self._adamw.state_dict() | {"state": state})
+        self._rule.restore(tensors)
         self.updates = updates
 
     def _rate(self, update: int) -> float:

@@ -7,11 +7,15 @@ from torch import Tensor
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from klear_core.batch import TokenScores
-from klear_core.config import ModelConfig
+from klear_core.model_config import ModelConfig
+from klear_core.trainer.placing import place
 
 
 def build_model(config: ModelConfig, tokenizer: Any, *, seed: int) -> Any:
-    """A freshly initialised Qwen3 causal LM with tied embeddings, float32; the global generator is left as it was."""
+    """A freshly initialised Qwen3 causal LM with tied embeddings; the global generator is left as it was.
+
+    It is drawn in float32 on the CPU, so that its weights depend on the seed alone, and then placed.
+    """
     architecture = Qwen3Config(
         vocab_size=len(tokenizer),
         hidden_size=config.hidden_size,
@@ -29,7 +33,7 @@ def build_model(config: ModelConfig, tokenizer: Any, *, seed: int) -> Any:
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return Qwen3ForCausalLM(architecture)
+        return place(Qwen3ForCausalLM(architecture), config)
 
 
 def score(

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from klear_core.advantages import get_advantage
-from klear_core.batch import TokenScores, TrainBatch
+from klear_core.batch import TokenScores, TrainBatch, moved
 from klear_core.config import RunConfig
 from klear_core.data.order import usable_forever
 from klear_core.errors import DataError, DivergedError
@@ -83,6 +83,7 @@ class RLTrainer:
         rl = config.rl
         self.optimizer = Optimizer(
             model.parameters(),
+            precision=config.model.precision,
             learning_rate=rl.learning_rate * config.control.learning_rate_factor,
             betas=(rl.adam_beta1, rl.adam_beta2),
             weight_decay=rl.weight_decay,
@@ -137,7 +138,7 @@ class RLTrainer:
             rewards = self._grade(groups, step)
             credit = self._credit(rewards)
             clock.lap("reward_s")
-            batch = collate(groups, credit.advantages_PG, credit.counted_PG, pad_id=self._tokenizer.pad_token_id)
+            batch = self._collate(groups, credit)
             noise = self._noise(step, batch)
             clock.lap("noise_s")
             minibatches = self._score([self.select(batch, rows_N) for rows_N in self._split(batch)])
@@ -158,7 +159,11 @@ class RLTrainer:
         """What ``step`` would train on if the policy were the present one: sampled, graded, credited, collated."""
         groups = self._collect(step)
         credit = self._credit(self._grade(groups, step))
-        return collate(groups, credit.advantages_PG, credit.counted_PG, pad_id=self._tokenizer.pad_token_id)
+        return self._collate(groups, credit)
+
+    def _collate(self, groups: Sequence[RolloutGroup], credit: Credit) -> TrainBatch:
+        batch = collate(groups, credit.advantages_PG, credit.counted_PG, pad_id=self._tokenizer.pad_token_id)
+        return moved(batch, self._model.device)
 
     def _problems_of(self, step: int) -> list[Problem]:
         """The problems of a step: a function of seed, step and what is usable.

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from klear_core.batch import moved
 from klear_core.config import SFTConfig
 from klear_core.records import SFTExample
 from klear_core.trainer.checkpoint import TrainState, model_tensors, restore_model
@@ -22,14 +23,22 @@ class SFTTrainer:
     """
 
     def __init__(
-        self, model: Any, tokenizer: Any, examples: Callable[[int], Iterator[SFTExample]], config: SFTConfig
+        self,
+        model: Any,
+        tokenizer: Any,
+        examples: Callable[[int], Iterator[SFTExample]],
+        config: SFTConfig,
+        *,
+        precision: str,
     ) -> None:
+        """``precision`` is that of the model, see ``klear_core.trainer.adamw``."""
         self._model = model
         self._tokenizer = tokenizer
         self._examples = examples
         self._config = config
         self._optimizer = Optimizer(
             model.parameters(),
+            precision=precision,
             learning_rate=config.learning_rate,
             betas=(0.9, 0.95),
             weight_decay=0.0,
@@ -77,9 +86,10 @@ class SFTTrainer:
         prompts, responses = prompt_ids(tokenizer, chosen), response_ids(tokenizer, chosen)
         if row_tokens is not None:
             packed = pack(prompts, responses, row_tokens=row_tokens, pad_id=tokenizer.pad_token_id)
+            packed = moved(packed, self._model.device)
             logprobs, _ = score_packed(self._model, packed, temperature=1.0, entropy=False)
             return logprobs, packed.token_ids_JL.numel()
-        batch = pad(prompts, responses, pad_id=tokenizer.pad_token_id)
+        batch = moved(pad(prompts, responses, pad_id=tokenizer.pad_token_id), self._model.device)
         scores = score(
             self._model,
             batch.token_ids_NL,

@@ -13,6 +13,7 @@ from ablations.child import OFFLINE, allow_hub
         ([], None),
         (["sft_mix=rows", "sft_mix.params.path=data.jsonl"], None),
         (["sft_mix=rows", "sft_mix.params.path='hub:org/name@train'"], "0"),
+        (["sft.checkpoint='hub:org/name'"], "0"),
     ],
 )
 def test_the_hub_is_offline_unless_a_config_names_it(settings, allowed, make_config, monkeypatch):

@@ -21,10 +21,13 @@ INTERNAL = {
     "klear_core.reward_config": set(),
     "klear_core.control_config": set(),
     "klear_core.engine_config": set(),
+    "klear_core.model_config": set(),
     "klear_core.params": {"errors"},
     "klear_core.settings": {"errors"},
     "klear_core.limits": {"errors", "settings"},
-    "klear_core.config": {"control_config", "engine_config", "errors", "limits", "reward_config", "settings"},
+    "klear_core.config": {
+        *("control_config", "engine_config", "errors", "limits", "model_config", "reward_config", "settings"),
+    },
     "klear_core.objectives": {"batch", "errors", "params"},
     "klear_core.advantages": {"batch", "errors", "params"},
     "klear_core.rewards": {"records", "errors"},
@@ -34,7 +37,7 @@ INTERNAL = {
     "klear_core.runs": {"errors"},
     "klear_core.trainer": {
         *("rollout", "objectives", "advantages", "rewards", "eval", "data", "runs"),
-        *("batch", "records", "errors", "config", "control_config"),
+        *("batch", "records", "errors", "config", "control_config", "model_config"),
     },
     "ablations": {"", "reports.stats"},
     "reports": {"runs", "errors"},
@@ -42,7 +45,7 @@ INTERNAL = {
 }
 STDLIB_ONLY = (
     *("records", "errors", "code_tests", "runs.fields", "runs.schema", "params", "settings", "limits", "reward_config"),
-    *("config", "control_config", "engine_config"),
+    *("config", "control_config", "engine_config", "model_config"),
 )
 TORCH_ONLY = ("objectives", "advantages", "batch")
 # Room -> all that it may import from outside the standard library; rooms that are not named are free but for BANNED.

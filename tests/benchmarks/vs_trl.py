@@ -80,7 +80,8 @@ def train_checkpoint(folder: Path) -> Path:
     config = settings(True)
     tokenizer = build_tokenizer(max_length=128)
     model = build_model(config.model, tokenizer, seed=0)
-    trainer = SFTTrainer(model, tokenizer, open_supervision(config, tokenizer, context=128).examples, config.sft)
+    examples = open_supervision(config, tokenizer, context=128).examples
+    trainer = SFTTrainer(model, tokenizer, examples, config.sft, precision=config.model.precision)
     for row in trainer.steps():
         if row["step"] % 200 == 0:
             print(f"supervised start: step {row['step']}, loss {row['loss']:.3f}", flush=True)

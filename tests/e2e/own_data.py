@@ -20,7 +20,7 @@ def write_model(folder: Path) -> Path:
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
-    from klear_core.config import ModelConfig
+    from klear_core.model_config import ModelConfig
     from klear_core.trainer.model_folder import save_model
     from klear_core.trainer.policy import build_model
 
@@ -34,7 +34,8 @@ def write_model(folder: Path) -> Path:
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="<|im_end|>", pad_token="<|endoftext|>")
     tokenizer.chat_template = _CHAT
     sizes = {"hidden_size": 32, "intermediate_size": 64, "num_layers": 2}
-    shape = ModelConfig(name="tiny", **sizes, num_heads=4, num_kv_heads=2, head_dim=8)
+    heads = {"num_heads": 4, "num_kv_heads": 2, "head_dim": 8}
+    shape = ModelConfig(name="tiny", **sizes, **heads, precision="float32", device="cpu")
     tokenizer.model_max_length = CONTEXT
     model = build_model(shape, tokenizer, seed=0)
     tokenizer.model_max_length = 10**30

@@ -20,13 +20,14 @@ _KEPT = 10  # bytes of a file that is cut, before anything that differs between 
 @functools.cache
 def _whole() -> Path:
     """A checkpoint that can be started from; every case spoils a copy."""
-    from klear_core.config import ModelConfig
     from klear_core.data.tokenizer import build_tokenizer
+    from klear_core.model_config import ModelConfig
     from klear_core.trainer.model_folder import save_model
     from klear_core.trainer.policy import build_model
 
     sizes = {"hidden_size": 32, "intermediate_size": 64, "num_layers": 2}
-    shape = ModelConfig(name="tiny", **sizes, num_heads=4, num_kv_heads=2, head_dim=8)
+    heads = {"num_heads": 4, "num_kv_heads": 2, "head_dim": 8}
+    shape = ModelConfig(name="tiny", **sizes, **heads, precision="float32", device="cpu")
     tokenizer = build_tokenizer(max_length=128)
     home = tempfile.mkdtemp()
     atexit.register(shutil.rmtree, home, ignore_errors=True)

@@ -142,3 +142,11 @@ def test_fewer_granted_cores_than_visible_ones_is_a_warning(monkeypatch):
     assert doctor._cores().state == "ok"
     assert machine_limits.free_disk(ROOT / "not" / "there") > 0
     assert os.environ.get("OMP_NUM_THREADS", "unset") in doctor._threads().detail
+
+
+def test_the_gpu_that_runs_would_share_is_named():
+    seen = {"cuda": "13.0", "count": 2, "name": "NVIDIA H100"}
+    check = doctor._gpu(seen, "2.13.0")
+    told = "NVIDIA H100, 2 visible (CUDA 13.0); runs with model.device=cuda share the first"
+    assert (check.state, check.detail) == ("ok", told)
+    assert doctor._gpu(seen | {"count": 0}, "2.13.0").state == "off"

@@ -12,8 +12,8 @@ from klear_core.data.tasks import get_task
 from klear_core.records import Completion, FinishReason
 from klear_core.rewards.format import check_form
 
-STEPS = [Step(left=3, operator="+", digit=4, result=7), Step(left=7, operator="*", digit=7, result=9)]
-STEPS += [Step(left=9, operator="-", digit=2, result=7)]
+STEPS = [Step(left=3, operator="+", right=4, result=7), Step(left=7, operator="*", right=7, result=9)]
+STEPS += [Step(left=9, operator="-", right=2, result=7)]
 CLEAN = "<think>3+4=7;7*7=9;9-2=7</think>\\boxed{7}"
 
 
@@ -116,4 +116,4 @@ def test_a_writers_accuracy_is_the_one_asked_for(task):
 
 
 def test_the_known_answer_of_a_step_is_that_of_the_chain():
-    assert [apply(step.operator, step.left, step.digit) for step in STEPS] == [step.result for step in STEPS]
+    assert [apply(step.operator, step.left, step.right) for step in STEPS] == [step.result for step in STEPS]

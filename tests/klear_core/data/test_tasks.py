@@ -58,9 +58,7 @@ def test_an_unknown_task_and_settings_of_another_task_are_refused(make_config):
     config = make_config("task=functions").task
     with pytest.raises(ConfigError, match=r"task\.name is 'sums'; allowed: chains, functions, rows"):
         get_task(dataclasses.replace(config, name="sums"))
-    with pytest.raises(
-        ConfigError, match=r"task\.params\.\w+ is not a setting; allowed: min_terms, num_terms, teacher_mistakes"
-    ):
+    with pytest.raises(ConfigError, match=r"task\.params\.\w+ is not a setting; allowed: digits, min_terms, num_terms"):
         get_task(dataclasses.replace(config, name="chains"))
 
 

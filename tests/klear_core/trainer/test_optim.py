@@ -10,6 +10,7 @@ from klear_core.trainer.optim import Optimizer
 def make(**changes):
     parameter = torch.nn.Parameter(torch.tensor([1.0, -2.0]))
     settings = {
+        "precision": "float32",
         "learning_rate": 0.1,
         "betas": (0.9, 0.95),
         "weight_decay": 0.0,

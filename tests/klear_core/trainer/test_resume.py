@@ -14,6 +14,7 @@ from klear_core.errors import DataError
 from klear_core.records import Completion, FinishReason, Problem, Prompt, RolloutGroup
 from klear_core.rollout.native import NativeEngine
 from klear_core.trainer.checkpoint import Checkpoints, model_tensors
+from klear_core.trainer.placing import place
 from klear_core.trainer.rl import RLTrainer
 from klear_core.trainer.rollout_state import pack, unpack
 from klear_core.trainer.sft import SFTTrainer
@@ -114,14 +115,23 @@ def test_an_rl_run_goes_on_bit_for_bit_from_any_point(make_trainer, tmp_path, wh
     assert same_bits(model_tensors(other._model), weights)
 
 
-@pytest.mark.parametrize("mix", [[], ["sft_mix=solo", "sft_mix.params.count=40", "sft.pack_tokens=100"]])
-def test_a_supervised_run_goes_on_bit_for_bit(make_config, model, tokenizer, tmp_path, mix):
-    config = make_config("sft.steps=6", "sft.batch_size=8", "sft.warmup_steps=2", *mix)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        [],
+        ["sft_mix=solo", "sft_mix.params.count=40", "sft.pack_tokens=100"],
+        ["model.precision=bf16_master"],
+        ["model.precision=bf16_kahan"],
+    ],
+)
+def test_a_supervised_run_goes_on_bit_for_bit(make_config, model, tokenizer, tmp_path, settings):
+    config = make_config("sft.steps=6", "sft.batch_size=8", "sft.warmup_steps=2", *settings)
     start = copy.deepcopy(model)
 
     def make():
         examples = open_supervision(config, tokenizer, context=128).examples
-        return SFTTrainer(copy.deepcopy(start), tokenizer, examples, config.sft)
+        held = place(copy.deepcopy(start), config.model)
+        return SFTTrainer(held, tokenizer, examples, config.sft, precision=config.model.precision)
 
     whole = make()
     rows = list(whole.steps())
