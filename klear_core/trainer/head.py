@@ -37,8 +37,14 @@ class HeadBlocks:
             raise ValueError(f"{self}: blocks hold at least 1, the outer loop runs over vocab or tokens")
 
 
-# Below 1.5 GB at 32,768 tokens x 4,096 x 151,936 in bfloat16: klear_core.trainer.head_memory.
-DEFAULT_BLOCKS = HeadBlocks(tokens=4096, vocab=8192, outer="vocab")
+def default_blocks(device_type: str) -> HeadBlocks:
+    """Blocks that fit the device: a processor's caches, or products large enough for an accelerator.
+
+    The latter take less than 1.5 GB at 32,768 tokens x 4,096 x 151,936 in bfloat16 (``head_memory``).
+    """
+    if device_type == "cpu":
+        return HeadBlocks(tokens=256, vocab=2048, outer="vocab")
+    return HeadBlocks(tokens=4096, vocab=8192, outer="vocab")
 
 
 def head_logprobs(
@@ -49,7 +55,7 @@ def head_logprobs(
     temperature: float,
     with_entropy: bool,
     backend: str = "torch",
-    blocks: HeadBlocks = DEFAULT_BLOCKS,
+    blocks: HeadBlocks | None = None,
 ) -> tuple[Tensor, Tensor | None]:
     """Log-probabilities of the targets under softmax(hidden @ weight.T / temperature), and entropies; nats, both [T].
 
@@ -57,6 +63,7 @@ def head_logprobs(
     float64), and logits of half precision are never rounded to it.  Gradients of the log-probabilities flow to
     ``hidden_TH`` and ``weight_VH`` once: they are summed in float32 and returned in their tensors' dtype.  Tokens whose
     incoming gradient is exactly 0 take no part in the backward pass, whatever they hold.  Entropies carry no gradient.
+    ``blocks`` are those of the device (``default_blocks``) unless given.
 
     ConfigError for a backend other than torch; ValueError for shapes, dtypes or targets that do not fit, or a
     temperature that is not positive.
@@ -65,8 +72,11 @@ def head_logprobs(
         reason = f" ({_WHY_NOT_LIGER})" if backend == "liger" else ""
         raise ConfigError(f"the head's backend is {backend!r}; allowed: torch{reason}")
     check_inputs(hidden_TH, weight_VH, targets_T, temperature)
-    logprobs_T, entropy_T = _HeadLogprobs.apply(hidden_TH, weight_VH, targets_T, temperature, with_entropy, blocks)
-    return logprobs_T, entropy_T
+    blocks = blocks or default_blocks(hidden_TH.device.type)
+    found: tuple[Tensor, Tensor | None] = _HeadLogprobs.apply(  # type: ignore[no-untyped-call]
+        hidden_TH, weight_VH, targets_T, temperature, with_entropy, blocks
+    )
+    return found
 
 
 def check_inputs(hidden_TH: Tensor, weight_VH: Tensor, targets_T: Tensor, temperature: float) -> None:
@@ -112,8 +122,9 @@ class _HeadLogprobs(torch.autograd.Function):
                     vocab_block=blocks.vocab,
                 )
                 logprobs_T[rows], logsumexp_T[rows] = softmax.logprobs(), softmax.logsumexp()
-                if entropy_T is not None:
-                    entropy_T[rows] = softmax.entropy()
+                entropy_B = softmax.entropy()
+                if entropy_T is not None and entropy_B is not None:
+                    entropy_T[rows] = entropy_B
         ctx.save_for_backward(hidden_TH, weight_VH, targets_T, logsumexp_T)
         ctx.temperature, ctx.blocks = temperature, blocks
         if entropy_T is not None:
@@ -121,7 +132,7 @@ class _HeadLogprobs(torch.autograd.Function):
         return logprobs_T, entropy_T
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, grad_T: Tensor, _: Tensor | None) -> tuple[Tensor | None, ...]:
         hidden_TH, weight_VH, targets_T, logsumexp_T = ctx.saved_tensors
         backward = _Backward(hidden_TH, weight_VH, targets_T, logsumexp_T, grad_T, ctx.temperature, ctx.blocks)

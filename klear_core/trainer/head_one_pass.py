@@ -86,7 +86,7 @@ def head_loss_one_pass(
         logprobs_T = torch.cat([empty, *logprobs])
         entropy_T = torch.cat([empty, *(part for part in entropies if part is not None)]) if with_entropy else None
         grad_hidden_TH, grad_weight_VH = run.gradients()
-    loss = _Carry.apply(hidden_TH, weight_VH, total, grad_hidden_TH, grad_weight_VH)
+    loss = _Carry.apply(hidden_TH, weight_VH, total, grad_hidden_TH, grad_weight_VH)  # type: ignore[no-untyped-call]
     return OnePassLoss(loss=loss, logprobs_T=logprobs_T, entropy_T=entropy_T)
 
 
@@ -194,7 +194,7 @@ class _Carry(torch.autograd.Function):
         return loss.clone()
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         if ctx.gradients is None:
             raise RuntimeError("the gradients of a one-pass loss are handed over once, and were")

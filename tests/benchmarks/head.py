@@ -31,7 +31,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "0")
 import torch
 from torch import Tensor
 
-from klear_core.trainer.head import DEFAULT_BLOCKS, HeadBlocks, head_logprobs
+from klear_core.trainer.head import HeadBlocks, default_blocks, head_logprobs
 from klear_core.trainer.head_memory import head_extra_bytes
 from klear_core.trainer.head_one_pass import ONE_PASS_BLOCKS, head_loss_one_pass
 
@@ -39,6 +39,8 @@ from klear_core.trainer.head_one_pass import ONE_PASS_BLOCKS, head_loss_one_pass
 Head = Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
 TOKEN_BLOCKS = HeadBlocks(tokens=2048, vocab=8192, outer="tokens")
 ERROR_ROWS = 256
+MATRIX = "matrix product"
+MATRIX_WORDS = 16_384
 
 
 def fused(hidden_TH: Tensor, weight_VH: Tensor, targets_T: Tensor, grad_T: Tensor, *, blocks: HeadBlocks):
@@ -87,16 +89,17 @@ def verl(hidden_TH: Tensor, weight_VH: Tensor, targets_T: Tensor, grad_T: Tensor
     return logprobs_T.detach(), *torch.autograd.grad(logprobs_T, (hidden_TH, weight_VH), grad_T)
 
 
-# Name -> head, multiples of tokens x hidden x vocabulary that it computes, our block settings.
-HEADS: dict[str, tuple[Head, int, HeadBlocks | None]] = {
-    "ours, vocabulary blocks": (partial(fused, blocks=DEFAULT_BLOCKS), 8, DEFAULT_BLOCKS),
-    "ours, token blocks": (partial(fused, blocks=TOKEN_BLOCKS), 8, TOKEN_BLOCKS),
-    "ours, one pass": (one_pass, 6, ONE_PASS_BLOCKS),
-    "naive": (naive, 6, None),
-    "torch linear_cross_entropy": (torch_chunked, 8, None),
-    "liger": (liger, 8, None),
-    "verl": (verl, 8, None),
-}
+def heads(vocab_blocks: HeadBlocks) -> dict[str, tuple[Head, int, HeadBlocks | None]]:
+    """Name -> head, multiples of tokens x hidden x vocabulary that it computes, our block settings."""
+    return {
+        "ours, vocabulary blocks": (partial(fused, blocks=vocab_blocks), 8, vocab_blocks),
+        "ours, token blocks": (partial(fused, blocks=TOKEN_BLOCKS), 8, TOKEN_BLOCKS),
+        "ours, one pass": (one_pass, 6, ONE_PASS_BLOCKS),
+        "naive": (naive, 6, None),
+        "torch linear_cross_entropy": (torch_chunked, 8, None),
+        "liger": (liger, 8, None),
+        "verl": (verl, 8, None),
+    }
 
 
 def machine(device: str) -> dict[str, Any]:
@@ -150,15 +153,6 @@ def peak_bytes(run: Callable[[], object], device: str) -> int:
     return peak
 
 
-def matrix_rate(hidden_TH: Tensor, weight_VH: Tensor, device: str) -> float:
-    """Multiplications and additions a second of the product of all tokens with a block of the vocabulary."""
-    block_XH = weight_VH.detach()[:16384]
-    work = 2 * len(hidden_TH) * block_XH.numel()
-    run = partial(torch.mm, hidden_TH.detach(), block_XH.t())
-    run()
-    return work / statistics.median(seconds(run, device) for _ in range(7))
-
-
 def error(logprobs_T: Tensor, hidden_TH: Tensor, weight_VH: Tensor, targets_T: Tensor) -> float:
     """The largest |exp(difference) - 1| of some log-probabilities against float64."""
     rows = slice(0, ERROR_ROWS)
@@ -178,10 +172,14 @@ def measure(arguments: argparse.Namespace, device: str) -> dict[str, Any]:
     targets_T = torch.randint(0, V, (T,), generator=generator).to(device)
     grad_T = torch.randn(T, generator=generator).to(device)
     inputs = (hidden_TH, weight_VH, targets_T, grad_T)
-    rate = matrix_rate(hidden_TH, weight_VH, device)
+    default = default_blocks(device)
+    chosen = HeadBlocks(
+        tokens=arguments.token_block or default.tokens, vocab=arguments.vocab_block or default.vocab, outer="vocab"
+    )
+    contenders = heads(chosen)
     found: dict[str, dict[str, Any]] = {}
-    for name, (head, multiples, blocks) in HEADS.items():
-        found[name] = record = {"floor_s": multiples * T * H * V / rate}
+    for name, (head, multiples, blocks) in contenders.items():
+        found[name] = record = {"multiples": multiples}
         try:
             logprobs_T, *gradients = head(*inputs)
         except (ImportError, AttributeError) as missing:
@@ -206,22 +204,34 @@ def measure(arguments: argparse.Namespace, device: str) -> dict[str, Any]:
                 one_pass=head is one_pass,
             )
             record["bound_bytes"] = {"workspace": bound.workspace, "weight_sum": bound.weight_sum}
-    alternate(found, inputs, arguments.rounds, device)
+    runs = {name: partial(contenders[name][0], *inputs) for name, record in found.items() if "skipped" not in record}
+    # The products alone, of all tokens with a part of the vocabulary: timed in the same rounds.
+    part_XH = weight_VH.detach()[:MATRIX_WORDS]
+    times = alternate({**runs, MATRIX: partial(torch.mm, hidden_TH.detach(), part_XH.t())}, arguments.rounds, device)
+    unit_s = statistics.median(times[MATRIX]) / 2 * V / len(part_XH)
+    for name in runs:
+        floor_s, median_s = found[name]["multiples"] * unit_s, statistics.median(times[name])
+        found[name] |= {
+            "seconds": times[name],
+            "median_s": median_s,
+            "floor_s": floor_s,
+            "of_floor": floor_s / median_s,
+        }
     size = {"tokens": T, "hidden": H, "vocab": V, "dtype": arguments.dtype, "rounds": arguments.rounds}
-    return {"machine": machine(device), "size": size, "matrix_flops_per_s": rate, "heads": found}
+    return {"machine": machine(device), "size": size, "matrix_flops_per_s": T * H * V / unit_s, "heads": found}
 
 
-def alternate(found: dict[str, dict[str, Any]], inputs: tuple[Tensor, ...], rounds: int, device: str) -> None:
-    """Time the heads that ran, in rounds whose order rotates, and add medians and fractions of the floor."""
-    names = [name for name, record in found.items() if "skipped" not in record]
+def alternate(runs: dict[str, Callable[[], object]], rounds: int, device: str) -> dict[str, list[float]]:
+    """Seconds of each run in every round; the order rotates from one round to the next."""
+    names = list(runs)
+    for name in names:
+        runs[name]()
     times: dict[str, list[float]] = {name: [] for name in names}
     for number in range(rounds):
         for place in range(len(names)):
             name = names[(place + number) % len(names)]
-            times[name].append(seconds(partial(HEADS[name][0], *inputs), device))
-    for name in names:
-        median = statistics.median(times[name])
-        found[name] |= {"seconds": times[name], "median_s": median, "of_floor": found[name]["floor_s"] / median}
+            times[name].append(seconds(runs[name], device))
+    return times
 
 
 def parse() -> argparse.Namespace:
@@ -231,6 +241,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--hidden", type=int, default=256)
     parser.add_argument("--vocab", type=int, default=16384)
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
+    parser.add_argument("--token-block", type=int, help="of our vocabulary blocks; by default the device's")
+    parser.add_argument("--vocab-block", type=int, help="of our vocabulary blocks; by default the device's")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--paper-size", action="store_true", help="32,768 x 4,096 x 151,936 in bfloat16")
     arguments = parser.parse_args()

@@ -1,4 +1,4 @@
-"""The fused head against log-softmax over all logits: values, gradients, skipped tokens, edges, and any transformer."""
+"""The fused head against log-softmax over all logits: values, gradients, skipped tokens, and any transformer."""
 
 import math
 
@@ -9,46 +9,9 @@ from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
 from klear_core.errors import ConfigError
-from klear_core.trainer.head import DEFAULT_BLOCKS, HeadBlocks, head_logprobs
+from klear_core.trainer.head import HeadBlocks, head_logprobs
 from klear_core.trainer.policy import score
-
-GATE = 1e-3
-BOTH = pytest.mark.parametrize("outer", ["vocab", "tokens"])
-
-
-def blocks(outer="vocab", tokens=3, vocab=4):
-    return HeadBlocks(tokens=tokens, vocab=vocab, outer=outer)
-
-
-def head(hidden_TH, weight_VH, targets_T, *, temperature=1.0, with_entropy=False, at=DEFAULT_BLOCKS):
-    return head_logprobs(hidden_TH, weight_VH, targets_T, temperature=temperature, with_entropy=with_entropy, blocks=at)
-
-
-def inputs(T, H, V, *, dtype=torch.float64, seed=0, peak=2.0):
-    """Hidden states and weight with gradient, logits of standard deviation ``peak``, targets, incoming gradient."""
-    generator = torch.Generator().manual_seed(seed)
-    hidden_TH = torch.randn(T, H, generator=generator, dtype=torch.float64).to(dtype)
-    weight_VH = (torch.randn(V, H, generator=generator, dtype=torch.float64) * peak / math.sqrt(H)).to(dtype)
-    targets_T = torch.randint(0, V, (T,), generator=generator)
-    grad_T = torch.randn(T, generator=generator, dtype=torch.float64)
-    return hidden_TH.requires_grad_(), weight_VH.requires_grad_(), targets_T, grad_T
-
-
-def reference(hidden_TH, weight_VH, targets_T, *, temperature=1.0):
-    """Log-probabilities and entropies from all logits, in float64."""
-    logits_TV = hidden_TH.double() @ weight_VH.double().t() / temperature
-    all_logprobs_TV = logits_TV.log_softmax(1)
-    entropy_T = torch.special.entr(all_logprobs_TV.exp()).sum(1)
-    return all_logprobs_TV.gather(1, targets_T[:, None]).squeeze(1), entropy_T
-
-
-def from_logits(logits_TV, targets_T, *, at):
-    """The head on given logits: the weight is the logits themselves, picked out by one-hot hidden states."""
-    return head(torch.eye(len(logits_TV), dtype=logits_TV.dtype), logits_TV.t(), targets_T, with_entropy=True, at=at)
-
-
-def gap(logprobs_T, exact_T):
-    return (logprobs_T.double() - exact_T).expm1().abs().max().item()
+from tests.klear_core.trainer.head_cases import BOTH, GATE, blocks, gap, head, inputs, reference
 
 
 @pytest.fixture(scope="module")
@@ -71,14 +34,6 @@ def test_bfloat16_inputs_at_a_large_vocabulary_pass_the_gate_with_their_gradient
     for ours, theirs in zip(found, exact, strict=True):
         # Both are rounded to bfloat16 at the end: at most one unit in the last place.
         torch.testing.assert_close(ours, theirs, rtol=2**-7, atol=1e-6)
-
-
-@pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])
-def test_logits_rounded_to_half_precision_would_fail_the_gate(half):
-    hidden_TH, weight_VH, targets_T, _ = inputs(64, 64, 4_000, dtype=torch.bfloat16, peak=4.0)
-    exact_T, _ = reference(hidden_TH, weight_VH, targets_T)
-    rounded_TV = (hidden_TH.float() @ weight_VH.float().t()).to(half).float()
-    assert gap(rounded_TV.log_softmax(1).gather(1, targets_T[:, None]).squeeze(1), exact_T) > GATE
 
 
 @BOTH
@@ -111,41 +66,6 @@ def test_blocks_change_nothing_beyond_rounding(T, H, V, at, temperature, seed, s
     torch.testing.assert_close(logprobs_T, exact_T, rtol=1e-11, atol=1e-11)
     torch.testing.assert_close(entropy_T, exact_entropy_T, rtol=1e-11, atol=1e-11)
     torch.testing.assert_close(found, exact, rtol=1e-10, atol=1e-11)
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    logits=st.lists(st.lists(st.floats(-(2.0**99), 2.0**99, width=32), min_size=5, max_size=5), min_size=1, max_size=4),
-    vocab=st.integers(1, 6),
-)
-def test_finite_logits_give_finite_values_and_entropies_in_their_range(logits, vocab):
-    logits_TV = torch.tensor(logits)
-    targets_T = torch.zeros(len(logits), dtype=torch.int64)
-    logprobs_T, entropy_T = from_logits(logits_TV, targets_T, at=blocks(tokens=2, vocab=vocab))
-    assert bool(logprobs_T.isfinite().all()) and bool((logprobs_T <= 0).all())
-    assert bool((entropy_T >= 0).all()) and bool((entropy_T <= math.log(5) + 1e-6).all())
-
-
-@pytest.mark.parametrize("vocab", [1, 2, 5])
-def test_infinite_and_undefined_logits_end_as_in_log_softmax(vocab):
-    inf, nan = math.inf, math.nan
-    rows = [
-        [0.0, 1.0, -inf, 2.0, -inf],
-        [-inf, -inf, -inf, 3.0, 1.0],
-        [-inf, -inf, -inf, -inf, -inf],
-        [0.0, inf, 1.0, 2.0, 3.0],
-        [0.0, 1.0, nan, 2.0, 3.0],
-        [inf, -inf, 1.0, 2.0, inf],
-    ]
-    for row in rows:
-        for target in range(5):
-            # One row at a time: one-hot states times another row's infinity would be NaN.
-            logits_V, targets_T = torch.tensor(row, dtype=torch.float64), torch.tensor([target])
-            exact_V = logits_V.log_softmax(0)
-            logprobs_T, entropy_T = from_logits(logits_V[None], targets_T, at=blocks(vocab=vocab))
-            torch.testing.assert_close(logprobs_T[0], exact_V[target], equal_nan=True)
-            exact_entropy = torch.special.entr(exact_V.exp()).sum()
-            torch.testing.assert_close(entropy_T[0], exact_entropy, equal_nan=True)
 
 
 def test_a_tied_weight_gathers_the_gradients_of_both_its_uses():
@@ -237,26 +157,6 @@ def test_an_undefined_gradient_is_not_skipped(outer):
     grad_T[2] = math.nan
     gradients, _ = work(hidden_TH, weight_VH, targets_T, grad_T, blocks(outer))
     assert all(bool(gradient.isnan().any()) for gradient in gradients)
-
-
-def test_many_small_weight_gradients_are_not_lost_in_half_precision():
-    # 4,096 equal parts: a sum in bfloat16 stands still once it is 256 times a part.
-    T = 4_096
-    hidden_TH = torch.ones(T, 1, dtype=torch.bfloat16)
-    weight_VH = torch.zeros(2, 1, dtype=torch.bfloat16, requires_grad=True)
-    logprobs_T, _ = head(hidden_TH, weight_VH, torch.zeros(T, dtype=torch.int64), at=blocks("vocab", 4, 2))
-    (grad_VH,) = torch.autograd.grad(logprobs_T.sum(), weight_VH)
-    assert grad_VH.dtype == torch.bfloat16 and grad_VH.squeeze(1).tolist() == [T / 2, -T / 2]
-
-
-def test_autocast_does_not_round_the_logits():
-    hidden_TH, weight_VH, targets_T, grad_T = inputs(6, 16, 40, dtype=torch.float32)
-    plain_T, _ = head(hidden_TH, weight_VH, targets_T, at=blocks())
-    plain = torch.autograd.grad(plain_T, (hidden_TH, weight_VH), grad_T.float())
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        cast_T, _ = head(hidden_TH, weight_VH, targets_T, at=blocks())
-        cast = torch.autograd.grad(cast_T, (hidden_TH, weight_VH), grad_T.float())
-    assert torch.equal(cast_T, plain_T) and all(map(torch.equal, cast, plain))
 
 
 def test_the_head_of_a_transformer_scores_as_its_logits_do(model, tokenizer):

@@ -5,12 +5,12 @@ from functools import partial
 import pytest
 import torch
 
-from klear_core.trainer.head import DEFAULT_BLOCKS, HeadBlocks, head_logprobs
+from klear_core.trainer.head import HeadBlocks, default_blocks, head_logprobs
 from klear_core.trainer.head_memory import head_extra_bytes
 from klear_core.trainer.head_one_pass import ONE_PASS_BLOCKS, head_loss_one_pass
 from tests.benchmarks.head import TOKEN_BLOCKS, naive, peak_bytes
 
-PAPER = {"tokens": 32_768, "hidden": 4_096, "vocab": 151_936, "dtype": torch.bfloat16, "device_type": "cuda"}
+PAPER = {"tokens": 32_768, "hidden": 4_096, "vocab": 151_936, "dtype": torch.bfloat16}
 T, H, V = 512, 64, 4_096
 
 
@@ -90,9 +90,10 @@ def test_all_logits_at_once_would_pass_the_bound():
     assert extra_bytes(naive, inputs(torch.float32)) > 4 * bound.workspace
 
 
+@pytest.mark.parametrize("device_type", ["cuda", "cpu"])
 @pytest.mark.parametrize("with_entropy", [False, True])
-def test_vocabulary_blocks_take_less_than_1_5_gb_at_the_papers_size(with_entropy):
-    bound = head_extra_bytes(**PAPER, blocks=DEFAULT_BLOCKS, with_entropy=with_entropy)
+def test_vocabulary_blocks_take_less_than_1_5_gb_at_the_papers_size(with_entropy, device_type):
+    bound = head_extra_bytes(**PAPER, device_type=device_type, blocks=default_blocks("cuda"), with_entropy=with_entropy)
     assert bound.weight_sum == 0 and bound.workspace <= 1.5e9
     # The float32 sum of the hidden gradient is part of it.
     assert bound.workspace > 32_768 * 4_096 * 4
@@ -101,5 +102,7 @@ def test_vocabulary_blocks_take_less_than_1_5_gb_at_the_papers_size(with_entropy
 @pytest.mark.parametrize("with_entropy", [False, True])
 @pytest.mark.parametrize(("blocks", "is_one_pass"), [(TOKEN_BLOCKS, False), (ONE_PASS_BLOCKS, True)])
 def test_token_blocks_take_less_than_1_5_gb_and_the_sum_of_the_weight_gradient(blocks, is_one_pass, with_entropy):
-    bound = head_extra_bytes(**PAPER, blocks=blocks, with_entropy=with_entropy, one_pass=is_one_pass)
+    bound = head_extra_bytes(
+        **PAPER, device_type="cuda", blocks=blocks, with_entropy=with_entropy, one_pass=is_one_pass
+    )
     assert bound.workspace <= 1.5e9 and bound.weight_sum == 151_936 * 4_096 * 4
