@@ -37,13 +37,18 @@ class HeadBlocks:
             raise ValueError(f"{self}: blocks hold at least 1, the outer loop runs over vocab or tokens")
 
 
-def default_blocks(device_type: str) -> HeadBlocks:
-    """Blocks that fit the device: a processor's caches, or products large enough for an accelerator.
+# A block of logits that stays in a processor's cache: 2 MB in float32.
+_CPU_LOGITS = 2**19
+
+
+def default_blocks(device_type: str, *, vocab: int) -> HeadBlocks:
+    """Blocks that fit the device: a processor's cache, or products large enough for an accelerator.
 
     The latter take less than 1.5 GB at 32,768 tokens x 4,096 x 151,936 in bfloat16 (``head_memory``).
     """
     if device_type == "cpu":
-        return HeadBlocks(tokens=256, vocab=2048, outer="vocab")
+        block = max(1, min(vocab, 2048))
+        return HeadBlocks(tokens=_CPU_LOGITS // block, vocab=block, outer="vocab")
     return HeadBlocks(tokens=4096, vocab=8192, outer="vocab")
 
 
@@ -72,7 +77,7 @@ def head_logprobs(
         reason = f" ({_WHY_NOT_LIGER})" if backend == "liger" else ""
         raise ConfigError(f"the head's backend is {backend!r}; allowed: torch{reason}")
     check_inputs(hidden_TH, weight_VH, targets_T, temperature)
-    blocks = blocks or default_blocks(hidden_TH.device.type)
+    blocks = blocks or default_blocks(hidden_TH.device.type, vocab=len(weight_VH))
     found: tuple[Tensor, Tensor | None] = _HeadLogprobs.apply(  # type: ignore[no-untyped-call]
         hidden_TH, weight_VH, targets_T, temperature, with_entropy, blocks
     )

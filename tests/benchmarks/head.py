@@ -172,7 +172,7 @@ def measure(arguments: argparse.Namespace, device: str) -> dict[str, Any]:
     targets_T = torch.randint(0, V, (T,), generator=generator).to(device)
     grad_T = torch.randn(T, generator=generator).to(device)
     inputs = (hidden_TH, weight_VH, targets_T, grad_T)
-    default = default_blocks(device)
+    default = default_blocks(device, vocab=V)
     chosen = HeadBlocks(
         tokens=arguments.token_block or default.tokens, vocab=arguments.vocab_block or default.vocab, outer="vocab"
     )

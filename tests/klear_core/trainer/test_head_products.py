@@ -5,6 +5,7 @@ import torch
 
 from klear_core.trainer import head_products
 from klear_core.trainer.head import HeadBlocks
+from klear_core.trainer.head_one_pass import head_loss_one_pass
 from tests.klear_core.trainer.head_cases import BOTH, GATE, blocks, gap, head, inputs, reference
 
 
@@ -43,6 +44,26 @@ def test_products_of_half_precision_pass_the_gate_with_gradients_rounded_once_mo
     for ours, theirs in zip(
         torch.autograd.grad(logprobs_T, (hidden_TH, weight_VH), grad_T.float()), exact, strict=True
     ):
+        assert (ours - theirs).norm() <= 2**-7 * theirs.norm()
+
+
+def test_one_pass_in_half_precision_passes_the_gate_with_gradients_rounded_once_more(half_products):
+    hidden_TH, weight_VH, targets_T, grad_T = inputs(16, 64, 4_000, dtype=torch.bfloat16, peak=4.0)
+    exact_T, _ = reference(hidden_TH, weight_VH, targets_T)
+    exact = torch.autograd.grad(exact_T, (hidden_TH, weight_VH), grad_T)
+    found = head_loss_one_pass(
+        hidden_TH,
+        weight_VH,
+        targets_T,
+        lambda logprobs_B: logprobs_B,
+        [],
+        grad_T.float(),
+        temperature=1.0,
+        with_entropy=False,
+        blocks=HeadBlocks(tokens=9, vocab=1_500, outer="tokens"),
+    )
+    assert gap(found.logprobs_T, exact_T) <= GATE / 10
+    for ours, theirs in zip(torch.autograd.grad(found.loss, (hidden_TH, weight_VH)), exact, strict=True):
         assert (ours - theirs).norm() <= 2**-7 * theirs.norm()
 
 
