@@ -66,7 +66,7 @@ def head_logprobs(
 
     ``hidden_TH`` and ``weight_VH`` are of one dtype, ``targets_T`` is int64.  Results are float32 (float64 for
     float64), and logits of half precision are never rounded to it.  Gradients of the log-probabilities flow to
-    ``hidden_TH`` and ``weight_VH`` once: they are summed in float32 and returned in their tensors' dtype.  Tokens whose
+    ``hidden_TH`` and ``weight_VH`` (first order only), summed in float32, returned in their dtype.  Tokens whose
     incoming gradient is exactly 0 take no part in the backward pass, whatever they hold.  Entropies carry no gradient.
     ``blocks`` are those of the device (``default_blocks``) unless given.
 
