@@ -3,12 +3,18 @@
 from typing import Any
 
 import torch
-from torch import Tensor
-from transformers import Qwen3Config, Qwen3ForCausalLM
+from torch import Tensor, nn
+from transformers import LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
 from klear_core.batch import TokenScores
 from klear_core.model_config import ModelConfig
+from klear_core.trainer.head import head_logprobs
 from klear_core.trainer.placing import place
+
+# Words of a vocabulary: of fewer, whole logits take less time than blocks of them (tests/benchmarks/head.py).
+FUSED_FROM = 512
+# Models whose logits are their last hidden states times the head's weights, and nothing more.
+_BARE_HEADS = (LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM)
 
 
 def build_model(config: ModelConfig, tokenizer: Any, *, seed: int) -> Any:
@@ -75,6 +81,14 @@ def token_scores(
     positions chooses, in one line.  Gradients flow to the log-probabilities unless the caller has switched them off;
     entropies never carry one.
     """
+    if _is_fused(model):
+        hidden = model.base_model(**inputs, use_cache=False).last_hidden_state
+        hidden = hidden[at] if isinstance(at, Tensor) else hidden[:, -at:]
+        weight_VH = model.get_output_embeddings().weight
+        logprobs_T, entropy_T = head_logprobs(
+            hidden.flatten(0, -2), weight_VH, targets.flatten(), temperature=temperature, with_entropy=entropy
+        )
+        return logprobs_T.view(targets.shape), None if entropy_T is None else entropy_T.view(targets.shape)
     is_mask = isinstance(at, Tensor)
     output = model(**inputs, use_cache=False, logits_to_keep=0 if is_mask else at)
     logits = output.logits[at] if is_mask else output.logits
@@ -85,3 +99,12 @@ def token_scores(
     if not entropy:
         return logprobs, None
     return logprobs, torch.special.entr(all_logprobs.detach().exp()).sum(-1)
+
+
+def _is_fused(model: Any) -> bool:
+    """Whether log-probabilities come straight from hidden states: the same up to rounding, without ever holding the
+    logits of all tokens.
+    """
+    head = model.get_output_embeddings()
+    is_bare = type(head) is nn.Linear and head.bias is None and isinstance(model, _BARE_HEADS)
+    return is_bare and len(head.weight) >= FUSED_FROM

@@ -66,6 +66,7 @@ OWNERS = {
     "hydra": "ablations/run.py",
     "vllm": "klear_core/rollout/",
     "lighteval": "klear_core/eval/",
+    "liger_kernel": "tests/",
     "datasets": "klear_core/data/formats/hub.py",
     **dict.fromkeys(("math_verify", "latex2sympy2_extended", "sympy"), "klear_core/rewards/math_trees.py"),
 }

@@ -3,6 +3,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from klear_core.errors import DataError
+from klear_core.trainer import policy
 from klear_core.trainer.collate import pad
 from klear_core.trainer.model_folder import load_model, save_model, weights_hash
 from klear_core.trainer.policy import build_model, score
@@ -60,3 +61,34 @@ def test_a_missing_or_empty_checkpoint_folder_is_refused(tmp_path):
         load_model(tmp_path / "nowhere")
     with pytest.raises(DataError, match=r"holds no config\.json"):
         load_model(tmp_path)
+
+
+@pytest.mark.parametrize("num_prompt", [1, 4])
+def test_scores_from_hidden_states_are_those_of_whole_logits_with_their_gradients(
+    model, tokenizer, monkeypatch, num_prompt
+):
+    ids_NL = torch.randint(0, len(tokenizer), (3, num_prompt + 6), generator=torch.Generator().manual_seed(0))
+    attention_NL = torch.ones_like(ids_NL, dtype=torch.bool)
+    attention_NL[1, : num_prompt - 1] = False
+    model.double()
+    found = {}
+    for fused_from in (policy.FUSED_FROM, 1):
+        monkeypatch.setattr(policy, "FUSED_FROM", fused_from)
+        model.zero_grad()
+        scores = score(model, ids_NL, attention_NL, num_response=6, temperature=0.7, entropy=True)
+        torch.autograd.backward(scores.logprobs_NT[:, :4].sum())
+        gradients = {name: weight.grad.clone() for name, weight in model.named_parameters()}
+        found[fused_from] = scores, gradients
+    (whole, expected), (fused, gradients) = found.values()
+    assert fused.logprobs_NT.grad_fn.name() != whole.logprobs_NT.grad_fn.name()
+    torch.testing.assert_close(fused.logprobs_NT, whole.logprobs_NT, atol=1e-12, rtol=0)
+    torch.testing.assert_close(fused.entropy_NT, whole.entropy_NT, atol=1e-12, rtol=0)
+    for name, expected_gradient in expected.items():
+        torch.testing.assert_close(gradients[name], expected_gradient, atol=1e-10, rtol=1e-10)
+
+
+def test_a_head_that_does_more_than_a_product_is_not_passed_by(model, monkeypatch):
+    monkeypatch.setattr(policy, "FUSED_FROM", 1)
+    assert policy._is_fused(model)
+    model.lm_head.bias = torch.nn.Parameter(torch.zeros(model.lm_head.out_features))
+    assert not policy._is_fused(model)
