@@ -109,6 +109,18 @@ def test_a_trainer_that_trains_on_padding_fails_where_its_tokens_pass(stored, po
     assert states(check_steps(stored, policies, [PPO], torch.float32)) == {"failed"}
 
 
+@pytest.mark.parametrize("micro_batch_tokens", [None, 90])
+@pytest.mark.parametrize("dtype", TOLERANCES)
+def test_steps_keep_their_identities_on_packed_rows_and_in_micro_batches(stored, policies, dtype, micro_batch_tokens):
+    rl = dataclasses.replace(policies.config.rl, pack_tokens=30, micro_batch_tokens=micro_batch_tokens)
+    packed = dataclasses.replace(policies, config=dataclasses.replace(policies.config, rl=rl))
+    rows = [
+        *check_steps(stored, packed, [GPPO], dtype),
+        *identities.check_steps_on_policy(stored, packed, [PPO], dtype),
+    ]
+    assert states(rows) == {"passed"}
+
+
 def test_a_ratio_that_is_not_exactly_1_at_the_first_update_fails(stored, policies, monkeypatch):
     right = identity_sides.trainer_step
 
