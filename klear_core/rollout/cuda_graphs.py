@@ -15,7 +15,7 @@ def capture(step: Step) -> Step:
     ``step`` is also run once in the ordinary way, as libraries may not initialise themselves inside a capture, so
     running it twice must change nothing.
     """
-    stream = torch.cuda.Stream()
+    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
         step()

@@ -88,20 +88,20 @@ class Qwen3Decoder:
 
     def _prefill(self, prompts: Sequence[Prompt], lengths_P: Tensor) -> Tensor:
         """Logits after each prompt; its keys and values go to all rows of its group."""
-        P, W = len(prompts), self._column
+        P, W, D = len(prompts), self._column, self._weights.head_dim
         # Padding stands behind the prompt, where causality hides it.
         ids = [list(prompt.token_ids) + [0] * (W - len(prompt.token_ids)) for prompt in prompts]
         ids_PW = torch.tensor(ids, device=lengths_P.device)
 
         def attend(index: int, q_MHD: Tensor, k_MKD: Tensor, v_MKD: Tensor) -> Tensor:
-            q, k, v = (x.unflatten(0, (P, W)).transpose(1, 2) for x in (q_MHD, k_MKD, v_MKD))  # [P, heads, W, D]
+            q, k, v = (x.view(P, W, -1, D).transpose(1, 2) for x in (q_MHD, k_MKD, v_MKD))  # [P, heads, W, D]
             for buffer, new in ((self._keys[index], k), (self._values[index], v)):
-                buffer.unflatten(0, (P, -1))[:, :, :, :W] = new[:, None]
+                buffer.view(P, -1, *buffer.shape[1:])[:, :, :, :W] = new[:, None]
             mixed = nnf.scaled_dot_product_attention(q, k, v, is_causal=True, scale=1.0, enable_gqa=True)
             return mixed.transpose(1, 2).flatten(0, 1)
 
         hidden_MC = self._layers(ids_PW.flatten(), torch.arange(W, device=ids_PW.device).repeat(P), attend)
-        last_PC = hidden_MC.unflatten(0, (P, W))[torch.arange(P, device=ids_PW.device), lengths_P - 1]
+        last_PC = hidden_MC.view(P, W, -1)[torch.arange(P, device=ids_PW.device), lengths_P - 1]
         return nnf.linear(last_PC, self._weights.head_VC)
 
     def _step(self, length: int) -> Tensor:
@@ -133,9 +133,9 @@ class Qwen3Decoder:
         turns_M1F = self._turns_LF[positions_M][:, None]
         x_MC = nnf.embedding(ids_M, weights.embedding_VC)
         for index, layer in enumerate(weights.layers):
-            qkv = nnf.linear(self._norm(x_MC, layer.attention_norm_C), layer.qkv_OC).unflatten(1, (-1, D))
+            qkv = nnf.linear(self._norm(x_MC, layer.attention_norm_C), layer.qkv_OC).view(len(x_MC), -1, D)
             qk = nnf.rms_norm(qkv[:, : H + K].float(), (D,), eps=weights.eps) * layer.qk_norm_HD
-            qk = torch.view_as_real(torch.view_as_complex(qk.unflatten(2, (-1, 2))) * turns_M1F).flatten(2)
+            qk = torch.view_as_real(torch.view_as_complex(qk.view(len(x_MC), H + K, -1, 2)) * turns_M1F).flatten(2)
             qk = qk.to(x_MC.dtype)
             mixed_MHD = attend(index, qk[:, :H], qk[:, H:], qkv[:, H + K :])
             x_MC = torch.addmm(x_MC, mixed_MHD.flatten(1), layer.out_CO.T)

@@ -32,7 +32,7 @@ def is_plain_qwen3(model: Any) -> bool:
     return (
         config.hidden_act == "silu"
         and set(config.layer_types) == {"full_attention"}
-        and rope["rope_type"] == "default"
+        and rope.get("rope_type") == "default"
         and set(rope) <= {"rope_type", "rope_theta"}
         and len(layers) == config.num_hidden_layers
         and all(layer.self_attn.q_proj.out_features == H * D for layer in layers)
@@ -110,4 +110,4 @@ def _read_layer(layer: Any, H: int, K: int, D: int) -> Layer:
 
 def _in_pairs(weight: Tensor, head_dim: int) -> Tensor:
     """Rows i and i + head_dim / 2 of each head side by side."""
-    return weight.unflatten(0, (-1, 2, head_dim // 2)).transpose(1, 2).flatten(0, 2)
+    return torch.unflatten(weight, 0, (-1, 2, head_dim // 2)).transpose(1, 2).flatten(0, 2)

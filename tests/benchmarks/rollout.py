@@ -12,7 +12,8 @@ engine returns log-probabilities, entropies and texts, ``generate`` tokens only.
 
 Each side is a process of its own that waits while another one samples; the sides take turns in every round, and a ratio
 is the median over the rounds.  ``generate`` runs with the threads and the waiting of ours, by default one thread as in
-a run of the harness; ``generate, own threads`` with what torch and OpenMP choose themselves.  ``--hog`` keeps one busy Python process on every core meanwhile.
+a run of the harness; ``generate, own threads`` with what torch and OpenMP choose themselves.  ``--hog`` keeps one busy
+Python process on every core meanwhile.
 """
 
 import argparse

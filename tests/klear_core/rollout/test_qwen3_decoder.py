@@ -67,6 +67,21 @@ def test_logits_stay_the_models_over_several_buckets_of_length():
 
 
 @torch.inference_mode()
+def test_what_memory_held_before_has_no_effect():
+    model = build()
+    rows = [torch.randint(V, (length,)).tolist() for length in (5, 16)]
+    torch.use_deterministic_algorithms(True)  # fills new memory with NaN
+    try:
+        decoder = begin(model, rows, repeats=2, max_tokens=40)
+        assert decoder._keys[0].isnan().any()
+        for _ in range(40):
+            decoder.decode(torch.randint(V, (4,)))
+            assert decoder.logits_NV.isfinite().all()
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
+@torch.inference_mode()
 def test_half_precision_is_as_near_to_float32_as_the_model_is():
     model = build(dtype="bfloat16")
     exact = build().float()
