@@ -13,19 +13,8 @@ from klear_core.errors import ConfigError
 
 SWEEPS = Path(__file__).resolve().parent.parent / "sweeps"
 _GROUPS = (
-    *(
-        "objective",
-        "advantage",
-        "model",
-        "task",
-        "reward",
-        "code_filter",
-        "sft_mix",
-        "control",
-        "engine",
-        "scale",
-        "sweep",
-    ),
+    *("objective", "advantage", "model", "task", "reward", "code_filter", "sft_mix", "control", "engine", "recipe"),
+    *("scale", "sweep"),
 )
 _MAX_CHARACTERS = 4000
 # Read by sweep files only, where they fill the list of the other key.
@@ -35,8 +24,9 @@ _LISTS = {
     "scale.learning_rates": "rl.learning_rate",
     "scale.supervised_steps": "sft.steps",
 }
-# What a given checkpoint leaves without effect.
+# What a given checkpoint leaves without effect, and what of that it does not.
 _UNUSED_BESIDE_CHECKPOINT = ("sft.", "model.", "task.params.teacher_mistakes.")
+_USED_BESIDE_CHECKPOINT = ("sft.checkpoint", "model.precision", "model.device")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +127,7 @@ def _check(overrides: Sequence[str]) -> dict[str, str]:
     is_start = given.get("sft.checkpoint", "=null").partition("=")[2] not in ("null", "")
     if is_start and _stage(given) == "rl":
         for key, override in given.items():
-            if f"{key}.".startswith(_UNUSED_BESIDE_CHECKPOINT) and key != "sft.checkpoint":
+            if f"{key}.".startswith(_UNUSED_BESIDE_CHECKPOINT) and key not in _USED_BESIDE_CHECKPOINT:
                 raise ConfigError(f"{override!r} has no effect beside {given['sft.checkpoint']!r}; leave one out")
     return given
 

@@ -30,7 +30,7 @@ def set_up(config: RunConfig) -> None:
     # Where there is none, such as for a cumulative sum, the fast one is used, and the log says so.
     torch.use_deterministic_algorithms(True, warn_only=True)
     # What is written before it is read need not be cleared.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 def told(config: RunConfig) -> str:

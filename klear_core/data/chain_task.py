@@ -64,7 +64,7 @@ class ChainTask:
     def context_tokens(self) -> int:
         """128 where prompt and demonstration fit into it, else the next power of two in which they do."""
         longest = self.longest_prompt + self.longest_response
-        return max(_LEAST_CONTEXT, 2 ** math.ceil(math.log2(longest)))
+        return max(_LEAST_CONTEXT, 1 << math.ceil(math.log2(longest)))
 
     @property
     def longest_prompt(self) -> int:

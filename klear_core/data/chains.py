@@ -32,7 +32,7 @@ DOMAIN = "arithmetic_chain"
 def apply(operator: str, left: int, right: int, *, digits: int = 1) -> int:
     """One step of a chain, modulo 10^digits."""
     value = {"+": left + right, "-": left - right, "*": left * right}[operator]
-    return value % 10**digits
+    return value % int(10**digits)
 
 
 def parse(prompt: str, *, digits: int = 1) -> tuple[int, list[tuple[str, int]]]:
@@ -142,7 +142,7 @@ def attempt(problem: Problem, *, mistakes: Mapping[str, float], rng: random.Rand
 
 def other_number(value: int, rng: random.Random, *, digits: int) -> int:
     """Any other result modulo 10^digits, each as likely."""
-    return (value + rng.randrange(1, 10**digits)) % 10**digits
+    return (value + rng.randrange(1, 10**digits)) % int(10**digits)
 
 
 def demonstrate(problem: Problem, *, mistakes: Mapping[str, float], rng: random.Random, digits: int = 1) -> SFTExample:

@@ -55,8 +55,9 @@ def step_rule(
         raise ConfigError(f"model.precision is {precision!r}; allowed with torch {torch.__version__}: float32")
     for parameter in parameters:
         parameter.grad_dtype = torch.float32
-    rule = {"bf16_master": MasterAdamW, "bf16_kahan": KahanAdamW}[precision]
-    return rule(parameters, betas=betas, weight_decay=weight_decay)
+    if precision == "bf16_master":
+        return MasterAdamW(parameters, betas=betas, weight_decay=weight_decay)
+    return KahanAdamW(parameters, betas=betas, weight_decay=weight_decay)
 
 
 class PlainAdamW:

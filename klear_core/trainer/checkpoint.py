@@ -164,7 +164,8 @@ def capture_generators() -> tuple[dict[str, Any], dict[str, Tensor]]:
     version, words, gauss = random.getstate()
     name, keys, *rest = np.random.get_state(legacy=True)
     tensors = {"torch": torch.get_rng_state(), "numpy": torch.from_numpy(np.asarray(keys).astype(np.int64))}
-    if torch.cuda.is_initialized():  # to ask for more would take memory of a GPU that this run does not use
+    # To ask for more would take memory of a GPU that this run does not use.
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         tensors |= {f"cuda.{k}": value for k, value in enumerate(torch.cuda.get_rng_state_all())}
     return {"python": [version, list(words), gauss], "numpy": [name, *rest]}, tensors
 

@@ -87,7 +87,9 @@ def test_a_preset_starts_from_a_folder_with_the_values_of_the_paper(scale, recip
 def test_a_preset_runs_the_clipping_sweep_as_well(stand_in):
     model, arguments = stand_in
     arguments = ["+sweep=clipping", "scale=qwen3_8b", f"sft.checkpoint={model}", *arguments, *SMALL_STEPS]
-    configs = compose([*arguments, "rl.updates_per_rollout=2", "objective=clip_higher,cispo", "seed=0"])
+    held = ["model.device=cpu", "model.precision=bf16_master"]
+    configs = compose([*arguments, *held, "rl.updates_per_rollout=2", "objective=clip_higher,cispo", "seed=0"])
+    assert {(config.model.device, config.model.precision) for config in configs} == {("cpu", "bf16_master")}
     assert {config.objective.name for config in configs} == {"clip_higher", "cispo"}
     assert len(make_plan(configs).plan.runs) == 2
 
