@@ -3,6 +3,7 @@
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ablations.commands.catalog import read_yaml
 from ablations.evaluate_settings import EvaluateSettings
@@ -92,7 +93,7 @@ def _own_source(settings: EvaluateSettings, benchmark: Benchmark, folder: Path) 
 
 def _sampled(base: SamplingParams, settings: EvaluateSettings) -> SamplingParams:
     """The benchmark's sampling with what the settings change; greedy decoding takes one sample."""
-    given = {
+    given: dict[str, Any] = {
         "temperature": settings.temperature,
         "top_p": settings.top_p,
         "max_tokens": settings.max_tokens,

@@ -87,9 +87,10 @@ def clustered_error(scores_QS: ArrayLike, clusters_Q: ArrayLike | None = None) -
 
 
 def question_interval(scores_QS: ArrayLike, level: float = 1 - ALPHA) -> Estimate:
-    """One model's mean score with a t interval over its questions, df = Q - 1, scope: questions like these.
+    """One model's mean share with a t interval over its questions, df = Q - 1, scope: questions like these.
 
-    Samples [Q, S], or their means [Q], as in ``clustered_error``; ``n`` is the number of questions with a score.
+    Samples [Q, S] between 0 and 1, where the interval is cut, or their means [Q], as in ``clustered_error``; ``n`` is
+    the number of questions with a score.
     """
     means = _finite(_question_means(scores_QS))
     n = len(means)
@@ -97,7 +98,7 @@ def question_interval(scores_QS: ArrayLike, level: float = 1 - ALPHA) -> Estimat
     if n < MIN_SEEDS:
         return Estimate(value=value, low=math.nan, high=math.nan, n=n)
     half = float(stdtrit(n - 1, 0.5 + level / 2)) * clustered_error(means)
-    return Estimate(value=value, low=value - half, high=value + half, n=n)
+    return Estimate(value=value, low=max(0.0, value - half), high=min(1.0, value + half), n=n)
 
 
 def paired_clustered_error(scores_QS: ArrayLike, others_QS: ArrayLike, clusters_Q: ArrayLike | None = None) -> float:

@@ -91,7 +91,7 @@ def _read(benchmark: Benchmark, where: str, form: Format) -> Iterator[ReadRow]:
                 raise row.refuse(lacks[0], "is missing", f"what row 1 has, the format {form.name}")
             if benchmark.window and not livecodebench.in_window(livecodebench.contest_day(row), benchmark.window):
                 continue
-            (problem,) = form.convert(row)
+            (problem,) = (each for each in form.convert(row) if isinstance(each, Problem))
             if problem.tests is None and not problem.answer.strip():
                 raise DataError(f"{row.place}: the answer is empty; allowed: a reference answer")
             if earlier := seen.get(problem.problem_id):
