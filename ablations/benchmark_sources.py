@@ -72,7 +72,10 @@ def _own_source(settings: EvaluateSettings, benchmark: Benchmark, folder: Path) 
             f"task=laptop asks the questions of the run that made {folder}, and {schema.CONFIG_FILE} is not beside it; "
             "allowed: the checkpoint of a run, such as runs/clipping/gppo-u4/seed0/checkpoint"
         )
-    config = build(RunConfig, read_yaml(path))
+    try:
+        config = build(RunConfig, read_yaml(path))
+    except ConfigError as error:
+        raise DataError(f"{path} is no configuration of this version: {error}") from None
     count = settings.questions
     problems = load_problems(config, "test")
     if count is not None and count > len(problems):

@@ -114,7 +114,8 @@ def _tokens_per_s(asked: Asked, engine: Engine, call: Call) -> float:
     short = dataclasses.replace(asked.sampling, max_tokens=min(_PROBE_TOKENS, asked.sampling.max_tokens))
     started = time.perf_counter()
     rows = ask(engine, call, asked.problems, asked.prompts, sampling=short, seed=0, name="probe")
-    return sum(row["response_tokens"] for row in rows) / (time.perf_counter() - started)
+    tokens: int = sum(row["response_tokens"] for row in rows)
+    return tokens / (time.perf_counter() - started)
 
 
 def _answers(call: Call) -> int:

@@ -77,7 +77,8 @@ def beside_table(results: Sequence[BenchmarkResult], paper: PublishedTable) -> T
     """A row for each checkpoint that has a benchmark of the paper, then the paper's rows as printed."""
     found = [result for result in results if result.manifest.task in paper.columns]
     notes: dict[str, int] = {}
-    rows, raw = [], []
+    rows: list[Sequence[str]] = []
+    raw: list[dict[str, Any]] = []
     for model in dict.fromkeys(result.manifest.model for result in found):
         cells = {result.manifest.task: result for result in found if result.manifest.model == model}
         rows.append([f"{_HERE}{model}", *(_cell(cells.get(name), paper, notes) for name in paper.columns)])
@@ -162,10 +163,11 @@ def detail_table(results: Sequence[BenchmarkResult]) -> Table:
         raw=pd.DataFrame([_record(result) for result in results]),
         notes=[
             "avg@n: share of right answers of a question, averaged over questions, with its 95 % t interval over "
-            "questions. pass@n: share of questions with a right answer among n, unbiased where answers could not be "
-            "graded. maj@n: whether the most frequent answer is right; equal spellings are one answer, all right "
-            "answers are one, answers without a box do not vote, and where k answers tie, one of them right, it counts "
-            "1/k; programs do not vote. truncated, malformed: shares of the graded answers.",
+            "questions. pass@n: share of questions with a right answer among n; a question with answers that could not "
+            "be graded is left out. maj@n: whether the most frequent answer is right; equal spellings are one answer, "
+            "all right answers are one, answers without a box do not vote, and where k answers tie, one of them right, "
+            "it counts 1/k; programs do not vote. truncated, malformed: shares of the graded answers; malformed are "
+            "those without one whole <think>...</think>, or without an answer behind it.",
         ],
     )
 

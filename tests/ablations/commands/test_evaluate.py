@@ -14,6 +14,7 @@ import yaml
 from ablations.checkpoints import extended, name_of, with_yarn
 from klear_core.config import ModelConfig
 from klear_core.errors import ConfigError
+from klear_core.records import Verdict
 from klear_core.runs import benchmarks
 from klear_core.runs.log import read_log
 from klear_core.settings import to_plain
@@ -54,7 +55,8 @@ def test_answers_are_stored_with_text_and_the_same_command_draws_none_again(chec
     folder = tmp_path / "out" / "eval" / "clipping-gppo-u4-seed0" / "laptop"
     rows = list(read_log(folder / "eval.jsonl"))
     assert [(r["question"], r["sample"]) for r in rows] == [(q, s) for q in range(QUESTIONS) for s in range(SAMPLES)]
-    assert all(r.keys() == benchmarks.COLUMNS.keys() and r["response"] for r in rows)
+    assert all(r.keys() == benchmarks.COLUMNS.keys() for r in rows)
+    assert len({r["response"] for r in rows}) > QUESTIONS
     result = benchmarks.read_result(folder)
     assert result.is_complete
     share = sum(r["correct"] for r in rows) / len(rows)
@@ -82,7 +84,7 @@ def test_answers_are_stored_with_text_and_the_same_command_draws_none_again(chec
 
 def test_stored_texts_are_graded_by_the_scorer_of_today(checkpoint, tmp_path, monkeypatch):
     assert evaluate(checkpoint, "task=laptop", "questions=3", runs=tmp_path).exit_code == 0
-    monkeypatch.setattr("klear_core.rewards.grader.judge_exact", lambda text, reference: ("CORRECT", reference))
+    monkeypatch.setattr("klear_core.rewards.grader.judge_exact", lambda text, reference: (Verdict.CORRECT, reference))
     monkeypatch.setattr("klear_core.rewards.grader.check_form", _any_form)
     done = evaluate(checkpoint, "task=laptop", "--rescore", runs=tmp_path)
     assert done.exit_code == 0, done.output
@@ -108,7 +110,7 @@ def test_a_dry_run_says_what_it_takes_and_leaves_nothing(checkpoint, tmp_path):
 
 @pytest.mark.slow
 def test_a_kill_loses_at_most_one_call_and_changes_no_byte(checkpoint, tmp_path):
-    words = [f"model={checkpoint}", "task=laptop", "samples=20", "batch=4"]
+    words = [f"model={checkpoint}", "task=laptop", "samples=8", "batch=4"]
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     record = "eval/clipping-gppo-u4-seed0/laptop/eval.jsonl"
     process = subprocess.Popen(
@@ -118,7 +120,7 @@ def test_a_kill_loses_at_most_one_call_and_changes_no_byte(checkpoint, tmp_path)
         stdout=subprocess.DEVNULL,
         start_new_session=True,
     )
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + 400
     while not (killed / record).exists() or (killed / record).read_bytes().count(b"\n") < 9:
         assert process.poll() is None
         assert time.monotonic() < deadline
@@ -127,10 +129,10 @@ def test_a_kill_loses_at_most_one_call_and_changes_no_byte(checkpoint, tmp_path)
     process.wait()
     left = (killed / record).read_bytes()
     kept = left.count(b"\n") // 4 * 4  # whole calls
-    assert 8 <= kept < 240
+    assert 8 <= kept < 96
     done = evaluate(checkpoint, *words[1:], runs=killed)
     assert done.exit_code == 0, done.output
-    assert f"to draw: {240 - kept} answers" in done.stdout
+    assert f"to draw: {96 - kept} answers" in done.stdout
     assert (killed / record).read_bytes().startswith(b"".join(left.splitlines(keepends=True)[:kept]))
     assert evaluate(checkpoint, *words[1:], runs=whole).exit_code == 0
     assert (killed / record).read_bytes() == (whole / record).read_bytes()
