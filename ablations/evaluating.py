@@ -20,6 +20,7 @@ from klear_core.rewards.grader import Grader
 from klear_core.runs import provenance, schema
 from klear_core.runs.benchmarks import EVAL_DIR, BenchmarkManifest, BenchmarkSettings, Counts, read_manifest
 from klear_core.runs.wandb_sink import WandbSink, resolve_mode
+from reports.stats import question_interval
 
 Tell = Callable[[str], None]
 
@@ -43,8 +44,11 @@ def evaluate(settings: EvaluateSettings, runs_dir: Path, *, command: str, tell: 
     home = runs_dir / EVAL_DIR / (settings.name or name_of(folder))
     # Imported late: all that can be wrong with the questions is said without the seconds of torch.
     import torch
+    from transformers.utils.logging import disable_progress_bar
 
     from klear_core.rollout.native import NativeEngine
+
+    disable_progress_bar()  # what is refused after loading stays one line
 
     with extended(folder, settings.yarn) as view:
         for source in sources:
@@ -100,6 +104,8 @@ def _ask(asked: Asked, engine: Any, grader: Grader, settings: EvaluateSettings, 
         failed = True
         try:
             counts = benchmarking.run(asked, engine, grader, sink, tell=tell)
+            mean = question_interval(counts.rates_Q).value
+            sink.summarize({f"avg@{manifest.settings.samples}": mean})
             failed = False
         finally:
             sink.finish(failed=failed)

@@ -1,6 +1,5 @@
 """Checkpoints that were evaluated here beside Table 1 of the paper, with everything in which the protocols differ."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -32,9 +31,8 @@ class Scores:
 
 def scores(counts: Counts, samples: int) -> Scores:
     """The scores of counted rows."""
-    rates = [hits / drawn if drawn else math.nan for hits, drawn in zip(counts.hits_Q, counts.samples_Q, strict=True)]
     return Scores(
-        mean=question_interval(rates),
+        mean=question_interval(counts.rates_Q),
         solved=question_interval(pass_at_k(counts.samples_Q, counts.hits_Q, samples)).value,
         voted=question_interval(counts.votes_Q).value,
     )

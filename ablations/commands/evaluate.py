@@ -53,10 +53,7 @@ def say_result(found: "Evaluated") -> None:
 
     counts, samples = found.counts, found.manifest.settings.samples
     assert counts is not None
-    rates = [
-        hits / drawn if drawn else float("nan") for hits, drawn in zip(counts.hits_Q, counts.samples_Q, strict=True)
-    ]
-    mean = question_interval(rates)
+    mean = question_interval(counts.rates_Q)
     solved = question_interval(pass_at_k(counts.samples_Q, counts.hits_Q, samples))
     voted = question_interval(counts.votes_Q)
     lost = f", {counts.lost} not graded" if counts.lost else ""

@@ -86,6 +86,12 @@ class Counts:
     malformed: float  # share of the graded: no whole reasoning, or no answer behind it
     mean_tokens: float
 
+    @property
+    def rates_Q(self) -> list[float]:
+        """Share of right answers of each question, NaN for one without graded answers."""
+        pairs = zip(self.hits_Q, self.samples_Q, strict=True)
+        return [hits / drawn if drawn else math.nan for hits, drawn in pairs]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchmarkResult:

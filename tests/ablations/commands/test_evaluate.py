@@ -20,9 +20,12 @@ from klear_core.runs.log import read_log
 from klear_core.settings import to_plain
 from klear_core.trainer.model_folder import load_model, save_model
 from klear_core.trainer.policy import build_model
+from reports.commands.table1 import main as table1
 from tests.ablations.commands.cli_store import ablations, contents, refused
+from tests.e2e import own_data
 from tests.e2e.conftest import ROOT, environment
 from tests.klear_core.eval.problems import row
+from tests.klear_core.eval.test_questions import FILES, FOLDER, published
 
 QUESTIONS, SAMPLES = 12, 4
 
@@ -153,6 +156,25 @@ def test_a_file_of_questions_is_asked_and_judged_as_mathematics(checkpoint, ques
     result = benchmarks.read_result(tmp_path / "eval" / "clipping-gppo-u4-seed0" / "aime24")
     assert (result.counts.rows, result.manifest.settings.questions, result.manifest.known_data) == (6, 2, "")
     assert result.manifest.scorer["math-policy"]
+
+
+@pytest.mark.slow
+def test_published_files_are_asked_of_a_users_model_and_set_beside_the_paper(tmp_path):
+    for task in ("aime24", "hmmt25"):
+        published(task)
+    # A tokenizer of bytes with a context of 192: only YaRN makes room for the questions.
+    words = [f"data={FOLDER}", "yarn=16", "max_tokens=8", "samples=2", "questions=2", "name=own"]
+    done = evaluate(own_data.write_model(tmp_path / "model"), "task=aime24,hmmt25", *words, runs=tmp_path)
+    assert done.exit_code == 0, done.output
+    for task in ("aime24", "hmmt25"):
+        result = benchmarks.read_result(tmp_path / "eval" / "own" / task)
+        settings = result.manifest.settings
+        assert result.manifest.known_data == f"{FILES[task]}, published with the Klear repository"
+        assert (result.counts.rows, settings.context, settings.yarn, settings.chat_template) == (4, 3072, 16.0, True)
+    assert table1(["--runs", str(tmp_path)]) == 0
+    text = (tmp_path / "eval" / "table1" / "table1.md").read_text()
+    assert "here: own" in text
+    assert "context extended by YaRN, factor 16, to 3,072 tokens" in text
 
 
 @pytest.mark.parametrize(
