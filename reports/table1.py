@@ -49,7 +49,8 @@ def write_table1(results: Sequence[BenchmarkResult], unreadable: Sequence[str], 
         "behind scores measured here hold the 95 % t interval over questions (scope: questions like these, this "
         "checkpoint); printed cells have the interval that their number of questions allows in "
         "`python -m reports published`. A difference in protocol is a footnote, and cells that have one are not "
-        "comparable as they stand.",
+        "comparable as they stand. The paper's prompts and scorer are not known here; those of each evaluation stand "
+        "in table1.json.",
         "",
         escape(heading(paper)),
         "",
