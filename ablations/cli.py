@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from ablations import run as run_module
-from ablations.commands import catalog
+from ablations.commands import catalog, evaluate
 from ablations.commands.terminal import clean, say, say_json
 from klear_core.errors import ConfigError, HarnessError
 
@@ -221,6 +221,8 @@ def doctor(runs: Runs = Path("runs"), as_json: Json = False) -> None:
     raise typer.Exit(int(any(check.state == "broken" for check in found)))
 
 
+app.command("evaluate", epilog=evaluate.EXAMPLE)(evaluate.evaluate)
+
 data = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
@@ -269,6 +271,9 @@ def describe(
         say_json(describing.to_json(found))
     else:
         describing.say_description(found)
+
+
+data.command("check", epilog=evaluate.CHECK_EXAMPLE)(evaluate.check)
 
 
 def main() -> None:

@@ -19,8 +19,8 @@ _COUNTED = ("task.train_problems", "eval.test_questions", "eval.validation_quest
 
 _SCORES = "correct wrong no_answer unparsable timeout missing_open missing_close bad_format truncated"
 
-# First words of ``python -m reports`` that are no sweeps.
-_REPORTS_WORDS = ("check", "dashboard", "objectives", "paper", "published")
+# First words of ``python -m reports`` that are no sweeps, and the folder of evaluations.
+_REPORTS_WORDS = ("check", "dashboard", "eval", "objectives", "paper", "published", "table1")
 
 # key -> (test, what is allowed). NaN fails every comparison, so it is refused too.
 _LIMITS: dict[str, tuple[Callable[[Any], bool], str]] = {

@@ -6,7 +6,7 @@ import sys
 from klear_core.errors import HarnessError
 
 # First words that are modules of ``reports.commands``; any other is the name of a sweep.
-COMMANDS = ("check", "dashboard", "objectives", "paper", "published")
+COMMANDS = ("check", "dashboard", "objectives", "paper", "published", "table1")
 
 
 def main() -> None:

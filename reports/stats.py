@@ -86,6 +86,21 @@ def clustered_error(scores_QS: ArrayLike, clusters_Q: ArrayLike | None = None) -
     return math.sqrt(C / (C - 1) * float(sums @ sums)) / int(known.sum())
 
 
+def question_interval(scores_QS: ArrayLike, level: float = 1 - ALPHA) -> Estimate:
+    """One model's mean share with a t interval over its questions, df = Q - 1, scope: questions like these.
+
+    Samples [Q, S] between 0 and 1, where the interval is cut, or their means [Q], as in ``clustered_error``; ``n`` is
+    the number of questions with a score.
+    """
+    means = _finite(_question_means(scores_QS))
+    n = len(means)
+    value = float(means.mean()) if n else math.nan
+    if n < MIN_SEEDS:
+        return Estimate(value=value, low=math.nan, high=math.nan, n=n)
+    half = float(stdtrit(n - 1, 0.5 + level / 2)) * clustered_error(means)
+    return Estimate(value=value, low=max(0.0, value - half), high=min(1.0, value + half), n=n)
+
+
 def paired_clustered_error(scores_QS: ArrayLike, others_QS: ArrayLike, clusters_Q: ArrayLike | None = None) -> float:
     """Standard error of the difference of two models on the same questions (Miller, section 4).
 

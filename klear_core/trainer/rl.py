@@ -123,8 +123,8 @@ class RLTrainer:
             self._groups = unpack(state.tensors["rollout"], rollout, problems)
 
     def steps(self) -> Iterator[StepResult]:
-        """Run up to the configured number of steps; DivergedError, after the row that shows why, when the policy or more
-        than ``rl.max_skipped_updates`` updates are not finite.
+        """Run up to the configured number of steps; DivergedError, after the row that shows why, when the policy is
+        not finite or more than ``rl.max_skipped_updates`` updates are not.
         """
         for step in range(self._done + 1, self._config.rl.steps + 1):
             clock = Clock()

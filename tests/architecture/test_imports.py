@@ -33,7 +33,7 @@ INTERNAL = {
     "klear_core.rewards": {"records", "errors"},
     "klear_core.data": {"records", "errors", "code_tests", "config", "params", "settings"},
     "klear_core.rollout": {"batch", "records", "errors", "engine_config"},
-    "klear_core.eval": {"rollout", "rewards", "data", "records", "errors"},
+    "klear_core.eval": {"rollout", "rewards", "data", "code_tests", "records", "errors"},
     "klear_core.runs": {"errors"},
     "klear_core.trainer": {
         *("rollout", "objectives", "advantages", "rewards", "eval", "data", "runs"),

@@ -128,7 +128,7 @@ _ARGUMENTS: dict[str, list[tuple[list[str], str]]] = {
         (
             ["sweep.name=../x"],
             "sweep.name is '../x'; allowed: lower-case letters, digits, - _ ., and none of check, dashboard, "
-            "objectives, paper, published",
+            "eval, objectives, paper, published, table1",
         ),
         (["sweep.name='gppö'"], "sweep.name is 'gppö'; allowed: lower-case letters"),
         ([f"sweep.name={_LONG}"], "characters; allowed: at most 128, so shorten sweep.name"),

@@ -10,11 +10,11 @@ from ablations.commands.terminal import clean, say_table
 from tests.ablations.commands.cli_store import ablations, answers, drawn, refused, write_run
 from tests.e2e.conftest import ROOT, environment
 
-COMMANDS = ("run", "paper", "list", "objectives", "show", "compare", "sync", "doctor")
+COMMANDS = ("run", "paper", "list", "objectives", "show", "compare", "sync", "doctor", "evaluate")
 
 
 GROUPS = ("data",)
-DATA_COMMANDS = ("data describe",)
+DATA_COMMANDS = ("data describe", "data check")
 
 
 def test_these_are_all_commands():
