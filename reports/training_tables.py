@@ -183,7 +183,7 @@ def learning_curve(run: RunData) -> dict[str, np.ndarray]:
 
 def training_seconds(run: RunData) -> np.ndarray:
     """[T]: seconds of training of every row of the timings."""
-    return np.sum([run.timings[name].to_numpy(dtype=float) for name in TRAINING_PHASES], axis=0)
+    return np.asarray(np.sum([run.timings[name].to_numpy(dtype=float) for name in TRAINING_PHASES], axis=0))
 
 
 def _curves(data: SweepData, point: str, treatment: str, *, finished: bool = False) -> dict[int, dict[str, np.ndarray]]:

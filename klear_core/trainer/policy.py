@@ -106,5 +106,9 @@ def _is_fused(model: Any) -> bool:
     logits of all tokens.
     """
     head = model.get_output_embeddings()
-    is_bare = type(head) is nn.Linear and head.bias is None and isinstance(model, _BARE_HEADS)
+    is_bare = (
+        isinstance(model, _BARE_HEADS)
+        and type(head) is nn.Linear
+        and dict(head.named_parameters()).keys() == {"weight"}
+    )
     return is_bare and len(head.weight) >= FUSED_FROM

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 
 from math_verify import parse, verify
-from measured import Metric, tell
+from measured import Metric, ratio, tell
 
 from klear_core.records import Verdict
 from klear_core.rewards.math import MathVerifier
@@ -84,16 +84,10 @@ def main() -> None:
     print(f"  math-verify, bare  {statistics.median(theirs):7.0f} answers/s")
     print(f"  ratio {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f}); aim: at least 0.80")
     print(f"  equal verdicts {equal / answers:.1%} of {answers}")
-    ratio = Metric(
-        name="ours / math-verify",
-        value=statistics.median(ratios),
-        unit="x",
-        better="higher",
-        low=ratios[0],
-        high=ratios[-1],
-    )
     equal_share = Metric(name="equal verdicts", value=equal / answers, unit="share", better="higher")
-    tell([ratio, equal_share], rounds=options.rounds, answers=answers, **scorer_identity())
+    tell(
+        [ratio("ours / math-verify", ratios), equal_share], rounds=options.rounds, answers=answers, **scorer_identity()
+    )
 
 
 if __name__ == "__main__":

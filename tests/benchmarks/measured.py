@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,6 +24,13 @@ class Metric:
     is_compared: bool = True
     low: float | None = None  # smallest and largest of the rounds
     high: float | None = None
+
+
+def ratio(name: str, values: Sequence[float]) -> Metric:
+    """The median over rounds of how many times as fast as another side ours is, with its range."""
+    return Metric(
+        name=name, value=statistics.median(values), unit="x", better="higher", low=min(values), high=max(values)
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
-from measured import Metric, tell
+from measured import Metric, ratio, tell
 
 from klear_core.rewards.sandbox.isolation import LIBRARIES
 from klear_core.rewards.sandbox.limits import Ended, Limits, Program
@@ -113,9 +113,7 @@ def main() -> None:
     for name, seconds in times.items():
         ratios = [other / own for other, own in zip(seconds[1:], times["ours"][1:], strict=True)]
         if name != "ours":
-            spread = {"low": min(ratios), "high": max(ratios)}
-            ratio = statistics.median(ratios)
-            metrics.append(Metric(name=f"{name} / ours", value=ratio, unit="x", better="higher", **spread))
+            metrics.append(ratio(f"{name} / ours", ratios))
         print(
             f"  {name:16s} {1e3 * statistics.median(seconds[1:]):6.2f} ms a test,"
             f" {statistics.median(ratios):5.1f} times ours (rounds: {min(ratios):.1f} to {max(ratios):.1f})"

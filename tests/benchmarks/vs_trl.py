@@ -37,7 +37,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import torch  # noqa: E402
 from datasets import Dataset  # noqa: E402
-from measured import Metric, tell  # noqa: E402
+from measured import ratio, tell  # noqa: E402
 from transformers import TrainerCallback  # noqa: E402
 from transformers.trainer_utils import set_seed  # noqa: E402
 from trl import GRPOConfig, GRPOTrainer  # noqa: E402
@@ -276,13 +276,11 @@ def print_report(ours: dict[str, Ours], theirs: Alternate, rewards: Rewards, gen
         print(f"      ratio TRL / ours: {summary([t / m for t, m in zip(trl, mine, strict=True)])}")
     first = next(iter(ours.values())).results[0]
     tokens = sum(len(c.token_ids) for group in first.rollout.groups for c in group.completions)
-    metrics = []
-    for name, trainer in ours.items():
-        ratios = [t / m for t, m in zip(trl, trainer.seconds[WARM_UP:], strict=True)]
-        spread = {"low": min(ratios), "high": max(ratios)}
-        value = statistics.median(ratios)
-        metrics.append(Metric(name=f"TRL / ours, {name}", value=value, unit="x", better="higher", **spread))
-    tell(metrics, threads=_ARGUMENTS.threads, updates=_ARGUMENTS.updates, alternations=_ARGUMENTS.steps)
+    metrics = [
+        ratio(f"TRL / ours, {name}", [t / m for t, m in zip(trl, found.seconds[WARM_UP:], strict=True)])
+        for name, found in ours.items()
+    ]
+    tell(metrics, threads=_ARGUMENTS.threads, updates=_ARGUMENTS.updates)
     print("same work at step 1, from one checkpoint:")
     print(f"      TRL   256 completions, {rewards.tokens[0]} tokens, mean reward {rewards.means[0]:.3f}")
     print(f"      ours  256 completions, {tokens} tokens, mean reward {first.metrics['reward_mean']:.3f}")
