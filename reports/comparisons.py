@@ -9,7 +9,7 @@ _ONE_OBJECTIVE = (
     "All arms share one objective, so this shows only whether they drive the policy to different distances from the "
     "one that sampled."
 )
-_ON_CHAINS = "Mechanism check, not a reproduction: a model of about 100 thousand parameters on arithmetic chains."
+_ON_CHAINS = "Mechanism check, not a reproduction: a small model on arithmetic chains."
 _CORNERS = (
     "GPPO without a dual clip and CISPO with the same bounds differ in exactly two corners: A > 0 below the band, and "
     "A < 0 above it. PPO-clip and clip-higher drop what GPPO keeps in the other two."
@@ -22,7 +22,7 @@ SPECS = {
             "CISPO, and does the answer depend on how far the updates go off-policy?"
         ),
         scope=(
-            "Mechanism check, not a reproduction: a model of about 100 thousand parameters on arithmetic chains. The "
+            "Mechanism check, not a reproduction: a small model on arithmetic chains. The "
             "published comparison (arXiv 2508.07629) is an 8B model at learning rate 1e-6 with gradient norms of 0.05 "
             "to 0.08.",
             "Neither operating point is tuned per arm: all arms share one learning rate, so a ranking here is one at "
@@ -40,7 +40,7 @@ SPECS = {
             "completions (Figure 3 of arXiv 2508.07629)?"
         ),
         scope=(
-            "Mechanism check, not a reproduction: a model of about 100 thousand parameters writes functions of a few "
+            "Mechanism check, not a reproduction: a small model writes functions of a few "
             "lines. The published comparison is an 8B model on competition problems.",
             "All arms share one learning rate. grpo advantages do not change when a reward is scaled or shifted, so p "
             "and 2p - 1 are one arm; klear_released differs from soft_acc in what a wrong form earns only.",
@@ -64,7 +64,7 @@ SPECS = {
         ),
         scope=(
             "Mechanism check, not a reproduction: the flaws are planted, so what a filter finds is known exactly; the "
-            "model has about 100 thousand parameters.",
+            "model is a small one.",
             "The reference solver knows the true function and no tests: it stands for the model that the paper samples "
             "its 16 completions from, not for the policy.",
         ),

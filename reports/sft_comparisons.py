@@ -3,7 +3,7 @@
 from reports.spec import Beside, ComparisonSpec
 
 _MODEL = (
-    "Mechanism check, not a reproduction: a model of about 400 thousand parameters, generated traces of arithmetic and "
+    "Mechanism check, not a reproduction: a small model, generated traces of arithmetic and "
     "short programs. The published comparison trains an 8B model on public data sets."
 )
 _FIXED = (

@@ -23,6 +23,10 @@ from tests.benchmarks import measured
 ROOT = Path(__file__).resolve().parents[2]
 # Name -> script and arguments, at sizes that two cores finish within a minute or two each.
 BENCHMARKS: dict[str, tuple[str, ...]] = {
+    "head": ("head.py",),
+    "rollout": ("rollout.py", "--rounds", "5"),
+    "rollout_hog": ("rollout.py", "--hog", "--rounds", "5"),
+    "packing": ("packing.py",),
     "sandbox": ("sandbox.py", "--rounds", "5"),
     "maths": ("math_reward.py", "--rounds", "5"),
     "report": ("report.py",),

@@ -22,6 +22,7 @@ os.environ.update(OMP_NUM_THREADS="1", OMP_WAIT_POLICY="PASSIVE", GOMP_SPINCOUNT
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import torch
+from measured import Metric, tell
 
 from ablations.run import compose
 from klear_core.batch import TrainBatch
@@ -35,7 +36,8 @@ from klear_core.trainer.rl import RLTrainer
 PROMPT = 11  # tokens of a prompt in the long-tailed setting
 LONGEST = 512
 WIDER = ModelConfig(
-    name="wider", hidden_size=128, intermediate_size=384, num_layers=2, num_heads=4, num_kv_heads=4, head_dim=32
+    **{"name": "wider", "hidden_size": 128, "intermediate_size": 384, "num_layers": 2, "num_heads": 4},
+    **{"num_kv_heads": 4, "head_dim": 32, "precision": "float32", "device": "cpu"},
 )
 # Setting -> overrides, then the ways: pack_tokens and micro_batch_tokens. The others are held against the first.
 SETTINGS: dict[str, tuple[list[str], list[tuple[int | None, int | None]]]] = {
@@ -153,6 +155,18 @@ def main() -> None:
     }
     text = json.dumps(found, indent=2)
     print(text)
+    tell(
+        [
+            Metric(
+                **{"name": f"{setting}, padded / {way['pack_tokens']} packed, budget {way['micro_batch_tokens']}"},
+                **{"value": way["padded / this"], "unit": "x", "better": "higher"},
+                **{"low": way["range"][0], "high": way["range"][1]},
+            )
+            for setting, one in found["settings"].items()
+            for way in one["ways"][1:]
+        ],
+        rounds=options.rounds,
+    )
     if options.output is not None:
         options.output.write_text(text + "\n", encoding="utf-8")
 

@@ -74,7 +74,9 @@ def sampler(side: str, workload: str) -> Callable[[int], int]:
     (hidden, inner, layers, heads, size), count = _SHAPES[name]
     tokenizer: Any = build_tokenizer(max_length=128)
     sizes = {"hidden_size": hidden, "intermediate_size": inner, "num_layers": layers, "head_dim": size}
-    model = build_model(ModelConfig(name=name, num_heads=heads, num_kv_heads=heads, **sizes), tokenizer, seed=0).eval()
+    held = {"name": name, "precision": "float32", "device": "cpu"}
+    shape = ModelConfig(num_heads=heads, num_kv_heads=heads, **sizes, **held)
+    model = build_model(shape, tokenizer, seed=0).eval()
     prompts = tokenize_prompts(tokenizer, problems(data_seed=0, split="train", count=count, num_terms=4))
     cap = _TOKENS_ENDING if ending else _TOKENS
     tokenizer = tokenizer if ending else _Endless(tokenizer)

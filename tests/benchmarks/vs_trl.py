@@ -264,7 +264,7 @@ def print_report(ours: dict[str, Ours], theirs: Alternate, rewards: Rewards, gen
     made = statistics.median(generation[WARM_UP:])
     rest = statistics.median(trl) - made
     print(f"TRL   step {summary(trl)} s: generation, grading and scoring {made:.3f}, rest {rest:.3f}")
-    rate = gemm_rate(256 // _ARGUMENTS.updates * 31)
+    rate, ratios = gemm_rate(256 // _ARGUMENTS.updates * 31), {}
     for name, trainer in ours.items():
         mine = trainer.seconds[WARM_UP:]
         kept = statistics.fmean(result.metrics["kept_rows"] for result in trainer.results[WARM_UP:])
@@ -273,19 +273,13 @@ def print_report(ours: dict[str, Ours], theirs: Alternate, rewards: Rewards, gen
         phases = [f"{p[:-2]} {trainer.phase(p):.3f} (floor {floor.get(p, 0.0):.3f})" for p in PHASES]
         share = sum(floor.values()) / statistics.median(mine)
         print(f"      {', '.join(phases)}; floor {sum(floor.values()):.3f} s = {share:.0%} at {rate / 1e9:.0f} GFLOP/s")
-        print(f"      ratio TRL / ours: {summary([t / m for t, m in zip(trl, mine, strict=True)])}")
-    first = next(iter(ours.values())).results[0]
-    tokens = sum(len(c.token_ids) for group in first.rollout.groups for c in group.completions)
-    metrics = [
-        ratio(f"TRL / ours, {name}", [t / m for t, m in zip(trl, found.seconds[WARM_UP:], strict=True)])
-        for name, found in ours.items()
-    ]
-    tell(metrics, threads=_ARGUMENTS.threads, updates=_ARGUMENTS.updates)
+        ratios[name] = [t / m for t, m in zip(trl, mine, strict=True)]
+        print(f"      ratio TRL / ours: {summary(ratios[name])}")
+    tell([ratio(f"TRL / ours, {name}", values) for name, values in ratios.items()], threads=_ARGUMENTS.threads)
+    first = next(iter(ours.values())).results[0].metrics
     print("same work at step 1, from one checkpoint:")
     print(f"      TRL   256 completions, {rewards.tokens[0]} tokens, mean reward {rewards.means[0]:.3f}")
-    print(f"      ours  256 completions, {tokens} tokens, mean reward {first.metrics['reward_mean']:.3f}")
-    last = next(iter(ours.values())).results[-1].metrics
-    print(f"      last step: mean reward TRL {rewards.means[-1]:.3f}, ours {last['reward_mean']:.3f}")
+    print(f"      ours  256 completions, {first['tokens']} tokens, mean reward {first['reward_mean']:.3f}")
 
 
 def main() -> None:

@@ -31,7 +31,8 @@ QUESTIONS, SAMPLES = 12, 4
 
 
 SHAPE = ModelConfig(
-    name="test", hidden_size=32, intermediate_size=64, num_layers=2, num_heads=4, num_kv_heads=2, head_dim=8
+    **{"name": "test", "hidden_size": 32, "intermediate_size": 64, "num_layers": 2, "num_heads": 4},
+    **{"num_kv_heads": 2, "head_dim": 8, "precision": "float32", "device": "cpu"},
 )
 
 
