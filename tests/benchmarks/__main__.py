@@ -27,6 +27,7 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
     "rollout": ("rollout.py", "--rounds", "5"),
     "rollout_hog": ("rollout.py", "--hog", "--rounds", "5"),
     "packing": ("packing.py",),
+    "split": ("split.py",),
     "sandbox": ("sandbox.py", "--rounds", "5"),
     "maths": ("math_reward.py", "--rounds", "5"),
     "report": ("report.py",),
