@@ -12,6 +12,7 @@ from typing import Any
 from klear_core.data.formats.hub import PREFIX, looks_like_hub_name
 from klear_core.errors import ConfigError, DataError
 from klear_core.rewards.format import OPEN
+from klear_core.trainer.model_folder import read_json
 
 _CONFIG = "config.json"
 # Beside the weights, what decides which answers a folder gives.
@@ -69,7 +70,7 @@ def extended(folder: Path, factor: float | None) -> Iterator[Path]:
         for path in folder.iterdir():
             if path.name != _CONFIG:
                 (view / path.name).symlink_to(path.absolute())
-        (view / _CONFIG).write_text(json.dumps(with_yarn(_read(folder / _CONFIG), factor)), encoding="utf-8")
+        (view / _CONFIG).write_text(json.dumps(with_yarn(read_json(folder / _CONFIG), factor)), encoding="utf-8")
         yield view
 
 
@@ -85,16 +86,6 @@ def with_yarn(config: dict[str, Any], factor: float) -> dict[str, Any]:
         raise ConfigError(f"yarn is {factor:g}, and the model has rope_type {before.get('rope_type')!r} already")
     scaling = {"rope_type": "yarn", "factor": factor, "original_max_position_embeddings": context}
     return config | {key: before | scaling, "max_position_embeddings": int(context * factor)}
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path} cannot be read: {error}") from None
-    if not isinstance(value, dict):
-        raise DataError(f"{path} holds no JSON object")
-    return value
 
 
 def opens_reasoning(tokenizer: Any) -> bool:

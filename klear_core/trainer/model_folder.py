@@ -131,7 +131,7 @@ def check_model(folder: Path) -> int:
         raise DataError(f"checkpoint folder {folder} cannot be read: {error.strerror}") from None
     if "config.json" not in found or not any(name.endswith(".safetensors") for name in found):
         raise DataError(f"checkpoint folder {folder} holds no config.json with *.safetensors")
-    config = _read_json(folder / "config.json")
+    config = read_json(folder / "config.json")
     for key, kind in (("model_type", str), ("max_position_embeddings", int)):
         if not isinstance(config.get(key), kind) or isinstance(config[key], bool):
             raise DataError(f"{folder / 'config.json'}: {key} is {config.get(key)!r}; allowed: a {kind.__name__}")
@@ -145,11 +145,12 @@ def check_model(folder: Path) -> int:
             raise DataError(f"{path} holds no tensors")
     if not (folder / "tokenizer.json").is_file():
         raise DataError(f"checkpoint folder {folder} holds no tokenizer.json")
-    _read_json(folder / "tokenizer.json")
+    read_json(folder / "tokenizer.json")
     return int(config["max_position_embeddings"])
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object that a file of a checkpoint folder holds; DataError when it holds none."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
