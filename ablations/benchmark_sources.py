@@ -49,7 +49,9 @@ def data_of(benchmark: Benchmark, settings: EvaluateSettings) -> str:
     where = settings.data.get(benchmark.name) or settings.data.get("", "")
     if not where:
         raise ConfigError(f"data is missing; allowed: data.{benchmark.name}=FILE, a folder, or hub:org/name")
-    known = [path for path in _files(where) if file_hash(str(path)) in benchmark.files]
+    # Of a benchmark without known files none is read for its hash: they can be large.
+    files = _files(where) if benchmark.files else []
+    known = [path for path in files if file_hash(str(path)) in benchmark.files]
     if known:
         return str(known[0])
     if len(settings.benchmarks) > 1 and benchmark.name not in settings.data:

@@ -12,7 +12,7 @@ from typing import Any
 from klear_core.data.formats.hub import PREFIX, looks_like_hub_name
 from klear_core.errors import ConfigError, DataError
 from klear_core.rewards.format import OPEN
-from klear_core.trainer.model_folder import read_json
+from klear_core.trainer.model_folder import read_json, weights_hash
 
 _CONFIG = "config.json"
 # Beside the weights, what decides which answers a folder gives.
@@ -45,9 +45,6 @@ def name_of(folder: Path) -> str:
 
 def model_hash(folder: Path) -> str:
     """Hash of weights, configuration and tokenizer of a checkpoint folder."""
-    # Imported late: it brings safetensors and numpy.
-    from klear_core.trainer.model_folder import weights_hash
-
     digest = hashlib.sha256(weights_hash(folder).encode())
     for name in _BESIDE:
         if (folder / name).is_file():

@@ -1,7 +1,7 @@
 """Before anything is written: the GPU and the checkpoints of runs, and the prompts as their tokenizers read them."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from multiprocessing import connection
 from pathlib import Path
@@ -25,18 +25,27 @@ def check_devices(configs: Sequence[RunConfig]) -> None:
     """
     if all(config.model.device == "cpu" for config in configs):
         return
-    context = fork_server()
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_look, args=(sender,), daemon=True)
-    process.start()
-    sender.close()
-    try:
-        reason: str = receiver.recv()
-    except EOFError:
+    reason, _ = _ask_child(_look)
+    if reason is None:
         reason = "the process that looked for a GPU ended without a word"
-    process.join()
     if reason:
         raise ConfigError(f"model.device is 'cuda', but {reason}; allowed here: cpu")
+
+
+def _ask_child(target: Callable[..., None], *arguments: Any) -> tuple[str | None, int | None]:
+    """What ``target(*arguments, pipe)`` sends from a fork of the server, None where it ends without; its exit code."""
+    context = fork_server()
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=target, args=(*arguments, sender), daemon=True)
+    process.start()
+    sender.close()
+    answer: str | None
+    try:
+        answer = receiver.recv()
+    except EOFError:
+        answer = None
+    process.join()
+    return answer, process.exitcode
 
 
 def _look(pipe: connection.Connection) -> None:
@@ -105,17 +114,9 @@ def check_prompts(config: RunConfig, tokenizer: Any, context: int) -> None:
 
 def _load_in_child(folder: Path, configs: list[RunConfig]) -> None:
     """Only transformers knows what it loads and reads, and its import takes seconds: the fork server has done it."""
-    context = fork_server()
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_main, args=(folder, configs, sender), daemon=True)
-    process.start()
-    sender.close()
-    try:
-        reason: str = receiver.recv()
-    except EOFError:
-        process.join()
-        reason = f"checkpoint folder {folder} cannot be loaded: the process ended with exit code {process.exitcode}"
-    process.join()
+    reason, exit_code = _ask_child(_main, folder, configs)
+    if reason is None:
+        reason = f"checkpoint folder {folder} cannot be loaded: the process ended with exit code {exit_code}"
     if reason:
         raise DataError(reason)
 

@@ -1,8 +1,8 @@
 """The protocol every rollout engine keeps, and the random numbers that all of them share."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -51,6 +51,25 @@ def chunks(prompts: Sequence[Prompt], sampling: SamplingParams, max_rows: int) -
     size = max(1, max_rows // sampling.num_samples)
     for start in range(0, len(prompts), size):
         yield prompts[start : start + size]
+
+
+def generate_in_chunks(
+    model: Any,
+    prompts: Sequence[Prompt],
+    sampling: SamplingParams,
+    max_rows: int,
+    generate: Callable[[Sequence[Prompt]], list[tuple[Completion, ...]]],
+) -> list[tuple[Completion, ...]]:
+    """``generate`` of all prompts, part by part as ``chunks`` cuts them, with ``model`` in evaluation mode meanwhile.
+
+    EngineError when a prompt is empty or does not fit into the model's context.
+    """
+    check_prompts(prompts, sampling, model.config.max_position_embeddings)
+    was_training = model.training
+    model.eval()
+    groups = [group for part in chunks(prompts, sampling, max_rows) for group in generate(part)]
+    model.train(was_training)
+    return groups
 
 
 def draws_of(prompts: Sequence[Prompt], sampling: SamplingParams, key: RandomKey) -> np.ndarray | None:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from klear_core.records import Completion, Prompt, RandomKey, SamplingParams
 from klear_core.rollout.decoder import Decoder
-from klear_core.rollout.engine import check_prompts, chunks, draws_of
+from klear_core.rollout.engine import draws_of, generate_in_chunks
 from klear_core.rollout.model_decoder import ModelDecoder
 from klear_core.rollout.qwen3_decoder import Qwen3Decoder
 from klear_core.rollout.qwen3_weights import Qwen3Weights, is_plain_qwen3
@@ -39,17 +39,12 @@ class NativeEngine:
         self, prompts: Sequence[Prompt], sampling: SamplingParams, key: RandomKey
     ) -> list[tuple[Completion, ...]]:
         """See ``Engine``. EngineError when a prompt is empty or does not fit into the model's context."""
-        check_prompts(prompts, sampling, self._model.config.max_position_embeddings)
-        was_training = self._model.training
-        self._model.eval()
         begin = self._decoder()
-        groups = [
-            group
-            for part in chunks(prompts, sampling, self._max_rows)
-            for group in self._generate_chunk(begin, part, sampling, key)
-        ]
-        self._model.train(was_training)
-        return groups
+
+        def generate(part: Sequence[Prompt]) -> list[tuple[Completion, ...]]:
+            return self._generate_chunk(begin, part, sampling, key)
+
+        return generate_in_chunks(self._model, prompts, sampling, self._max_rows, generate)
 
     def _decoder(self) -> Callable[..., Decoder]:
         """What begins a decoder of given prompts under the present weights."""

@@ -9,7 +9,7 @@ from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
 from klear_core.records import Completion, Prompt, RandomKey, SamplingParams
-from klear_core.rollout.engine import check_prompts, chunks, draws_of
+from klear_core.rollout.engine import draws_of, generate_in_chunks
 from klear_core.rollout.native import MAX_ROWS
 from klear_core.rollout.sampling import Sampled, choose
 
@@ -33,17 +33,12 @@ class TransformersEngine:
         self, prompts: Sequence[Prompt], sampling: SamplingParams, key: RandomKey
     ) -> list[tuple[Completion, ...]]:
         """See ``Engine``. EngineError when a prompt is empty or does not fit into the model's context."""
-        check_prompts(prompts, sampling, self._model.config.max_position_embeddings)
-        was_training = self._model.training
-        self._model.eval()
+
+        def generate(part: Sequence[Prompt]) -> list[tuple[Completion, ...]]:
+            return self._generate_chunk(part, sampling, key)
+
         with _plain_settings(self._model):
-            groups = [
-                group
-                for part in chunks(prompts, sampling, self._max_rows)
-                for group in self._generate_chunk(part, sampling, key)
-            ]
-        self._model.train(was_training)
-        return groups
+            return generate_in_chunks(self._model, prompts, sampling, self._max_rows, generate)
 
     def _generate_chunk(
         self, prompts: Sequence[Prompt], sampling: SamplingParams, key: RandomKey

@@ -14,7 +14,6 @@ import argparse
 import gc
 import json
 import os
-import platform
 import statistics
 import sys
 import tempfile
@@ -99,19 +98,6 @@ def heads(vocab_blocks: HeadBlocks) -> dict[str, tuple[Head, int, HeadBlocks | N
         "torch linear_cross_entropy": (torch_chunked, 8, None),
         "liger": (liger, 8, None),
         "verl": (verl, 8, None),
-    }
-
-
-def machine(device: str) -> dict[str, Any]:
-    """What the numbers were measured on."""
-    is_cuda = device == "cuda"
-    return {
-        "device": torch.cuda.get_device_name() if is_cuda else platform.processor() or platform.machine(),
-        "cpus": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "cuda": torch.version.cuda,
-        "python": platform.python_version(),
     }
 
 
@@ -218,7 +204,7 @@ def measure(arguments: argparse.Namespace, device: str) -> dict[str, Any]:
             "of_floor": floor_s / median_s,
         }
     size = {"tokens": T, "hidden": H, "vocab": V, "dtype": arguments.dtype, "rounds": arguments.rounds}
-    return {"machine": machine(device), "size": size, "matrix_flops_per_s": T * H * V / unit_s, "heads": found}
+    return {"size": size, "matrix_flops_per_s": T * H * V / unit_s, "heads": found}
 
 
 def alternate(runs: dict[str, Callable[[], object]], rounds: int, device: str) -> dict[str, list[float]]:
@@ -258,9 +244,10 @@ def parse() -> argparse.Namespace:
 
 def main() -> None:
     """Measure, print everything, tell the shares of the floor and how much faster than whole logits it is."""
-    from measured import Metric, ratio, tell
+    from measured import Metric, machine, ratio, tell
 
     found = measure(parse(), "cuda" if torch.cuda.is_available() else "cpu")
+    found |= {"machine": machine(), "threads": torch.get_num_threads()}
     json.dump(found, sys.stdout, indent=2)
     print()
     timed = {name: record for name, record in found["heads"].items() if "seconds" in record}

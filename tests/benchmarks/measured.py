@@ -1,12 +1,9 @@
 """What a benchmark measured, as JSON: metrics with their direction, the machine, and the difference to a baseline."""
 
 import json
-import os
-import platform
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 TOLERANCE = 0.10  # a change for the worse by more than this share is flagged
@@ -50,22 +47,15 @@ class Change:
 
 def machine() -> dict[str, str]:
     """What results of two runs must share to be compared."""
+    # Imported late: reading results needs neither.
     import torch
 
-    told = {"system": platform.system(), "architecture": platform.machine(), "processor": _processor()}
-    told |= {"cores": str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())}
-    told |= {"python": platform.python_version(), "torch": torch.__version__}
+    from klear_core.runs import provenance
+
+    told = provenance.machine() | {"torch": torch.__version__}
     if torch.cuda.is_available():
         told["device"] = torch.cuda.get_device_name()
     return told
-
-
-def _processor() -> str:
-    """The processor's name as the system tells it."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.is_file() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or "unknown"
 
 
 def tell(metrics: Sequence[Metric], **conditions: Any) -> None:

@@ -22,13 +22,13 @@ os.environ.update(OMP_NUM_THREADS="1", OMP_WAIT_POLICY="PASSIVE", GOMP_SPINCOUNT
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import torch
-from measured import Metric, tell
+from measured import Metric, machine, tell
 
 from ablations.run import compose
 from klear_core.batch import TrainBatch
 from klear_core.config import ModelConfig, RunConfig
 from klear_core.data.tasks import get_task
-from klear_core.runs.provenance import machine, package_versions
+from klear_core.runs.provenance import package_versions
 from klear_core.trainer.collate import pad, prompt_ids, response_ids
 from klear_core.trainer.policy import build_model
 from klear_core.trainer.rl import RLTrainer

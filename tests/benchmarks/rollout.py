@@ -201,7 +201,7 @@ def alternate(workload: str, sides: list[str], options: argparse.Namespace) -> d
 
 def main() -> None:
     """Take turns, print a table, tell the ratios."""
-    from tests.benchmarks.measured import Metric, tell
+    from tests.benchmarks.measured import Metric, ratio, tell
 
     options = _PARSER.parse_args()
     if options.side:
@@ -214,8 +214,8 @@ def main() -> None:
         rates = alternate(workload, sides, options)
         for side, values in rates.items():
             ratios = [ours / theirs for ours, theirs in zip(rates[_OURS], values, strict=True)]
-            median, ratio = statistics.median(values), statistics.median(ratios)
-            spread = f"ours / this {ratio:.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+            median = statistics.median(values)
+            spread = f"ours / this {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
             print(f"{workload:14s} {side:24s} {median:9.0f} tokens/s  {spread}", flush=True)
             metrics.append(
                 Metric(
@@ -224,12 +224,7 @@ def main() -> None:
                 )
             )
             if side != _OURS:
-                metrics.append(
-                    Metric(
-                        **{"name": f"{workload}, native / {side}, {beside}", "value": ratio, "unit": "x"},
-                        **{"better": "higher", "low": min(ratios), "high": max(ratios)},
-                    )
-                )
+                metrics.append(ratio(f"{workload}, native / {side}, {beside}", ratios))
     tell(metrics, cores=_CORES, threads=options.threads, rounds=options.rounds, hog=options.hog)
     return None
 
