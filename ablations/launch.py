@@ -23,7 +23,7 @@ from ablations.job import Job, stage_of
 from ablations.ledger import Ledger
 from ablations.plan import CheckedPlan, make_plan
 from ablations.pool import Limits, Pool, Tried
-from ablations.preflight import check_checkpoints, check_devices
+from ablations.preflight import check_checkpoints, check_devices, check_engines
 from ablations.processes import die_with_parent, stop_requests
 from ablations.told import clock
 from klear_core.config import RunConfig
@@ -93,6 +93,7 @@ def run_sweep(configs: Sequence[RunConfig]) -> int:
         )
     has_work = any(decision.action in (Action.NEW, Action.CONTINUE) for decision in prepared.decisions)
     if has_work:
+        check_engines(configs)
         check_devices(configs)
     check_checkpoints(prepared.decisions, prepared.starts)
     if has_work and (warning := check_grading(prepared.config)):

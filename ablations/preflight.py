@@ -14,8 +14,15 @@ from ablations.tasks import load_problems
 from klear_core.config import RunConfig
 from klear_core.data.splits import SPLITS
 from klear_core.errors import ConfigError, DataError
+from klear_core.rollout.vllm_version import check_vllm
 from klear_core.runs import schema
 from klear_core.trainer.model_folder import check_model, checkpoint_folder, load_model
+
+
+def check_engines(configs: Sequence[RunConfig]) -> None:
+    """EngineError when runs ask for an engine that cannot be opened here."""
+    if any(config.engine.name == "vllm" for config in configs):
+        check_vllm()
 
 
 def check_devices(configs: Sequence[RunConfig]) -> None:

@@ -47,7 +47,7 @@ def _run_start(attempt: Attempt, report: Report) -> None:
     _imitate(attempt, report, model, tokenizer, _Clock(attempt.number), after_step=lambda row: [])
     with open_grader(config) as grader:
         attempt.graded_by(grader.told)
-        evaluator = Evaluator(config, model, tokenizer, grader)
+        evaluator = Evaluator(config, open_engine(config.engine, model, tokenizer), tokenizer, grader)
         for split in ("test", "validation"):
             _append(attempt, schema.EVAL_LOG, evaluator.run(split, ["t1.0"], step=0))
     attempt.sink.summarize(accuracies(_rows(attempt, schema.EVAL_LOG)))
@@ -64,7 +64,7 @@ def _run_supervised(attempt: Attempt, report: Report) -> None:
         model, tokenizer = load_model(job.checkpoint, config.model)
     with open_grader(config) as grader:
         attempt.graded_by(grader.told)
-        evaluator = Evaluator(config, model, tokenizer, grader)
+        evaluator = Evaluator(config, open_engine(config.engine, model, tokenizer), tokenizer, grader)
         clock = _Clock(attempt.number)
 
         def after_step(row: Mapping[str, float]) -> Rows:
@@ -123,7 +123,8 @@ def _train(attempt: Attempt, report: Report, grader: Grader) -> None:
     job, config = attempt.job, attempt.job.config
     assert job.checkpoint is not None
     model, tokenizer = load_model(job.checkpoint, config.model)
-    evaluator = Evaluator(config, model, tokenizer, grader)
+    engine = open_engine(config.engine, model, tokenizer)
+    evaluator = Evaluator(config, engine, tokenizer, grader)
     problems = load_problems(config, "train")
     usable = usable_problems(config, problems, grader.code)
     store.write_json(job.folder / schema.FILTER_FILE, filter_rows(problems, usable))
@@ -131,7 +132,7 @@ def _train(attempt: Attempt, report: Report, grader: Grader) -> None:
         config,
         model=model,
         tokenizer=tokenizer,
-        engine=open_engine(config.engine, model, tokenizer),
+        engine=engine,
         grader=grader,
         problems=problems,
         usable=usable,

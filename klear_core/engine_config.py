@@ -5,8 +5,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class EngineConfig:
-    """The engine of rollouts and evaluations. Engines draw the same completions up to rounding."""
+    """The engine of rollouts and evaluations.
 
-    name: str  # native | transformers
+    ``native`` and ``transformers`` draw the same completions up to rounding; ``vllm`` has random numbers of its own.
+    """
+
+    name: str  # native | transformers | vllm
     max_rows: int  # completions decoded side by side, one prompt's at least: bounds the memory of keys and values
-    cuda_graphs: bool  # native on a GPU, for plain Qwen3 models: a decoding step is one launch
+    cuda_graphs: bool  # on a GPU, native for plain Qwen3 models: a decoding step is one launch
+    kv_cache_gb: float | None  # vllm: memory of keys and values, GiB; None: 9 / 10 of a GPU's memory, 1 GiB on a CPU
+    sleeps: bool  # vllm on a GPU: its memory is free between rollouts, for training

@@ -24,6 +24,13 @@ from klear_core.trainer.policy import build_model
 torch.set_num_threads(1)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Under ``-n 2 --dist loadgroup`` one process runs all slow tests, so that they do not disturb one another."""
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.xdist_group("slow"))
+
+
 @pytest.fixture(scope="session")
 def make_config() -> Callable[..., RunConfig]:
     """One run's config, composed as the command line would."""
@@ -41,24 +48,25 @@ def tokenizer() -> Any:
 
 
 @pytest.fixture
-def model(tokenizer: Any) -> Any:
-    shape = ModelConfig(
-        name="test",
-        hidden_size=32,
-        intermediate_size=64,
-        num_layers=2,
-        num_heads=4,
-        num_kv_heads=2,
-        head_dim=8,
-        precision="float32",
-        device="cpu",
-    )
-    built = build_model(shape, tokenizer, seed=0)
-    with torch.no_grad():
-        # Peaked enough that positions, neighbours and top-p make a difference.
-        for parameter in built.parameters():
-            parameter.mul_(2.0)
-    return built
+def make_model(tokenizer: Any) -> Callable[..., Any]:
+    """Builds a small model, of the given tokenizer's words and context; other arguments change its shape."""
+
+    def make(words: Any = tokenizer, **shape: Any) -> Any:
+        plain = {"hidden_size": 32, "intermediate_size": 64, "num_layers": 2, "num_heads": 4, "num_kv_heads": 2}
+        held = {"name": "test", "precision": "float32", "device": "cpu"}
+        built = build_model(ModelConfig(**(plain | {"head_dim": 8} | held | shape)), words, seed=0)
+        with torch.no_grad():
+            # Peaked enough that positions, neighbours and top-p make a difference.
+            for parameter in built.parameters():
+                parameter.mul_(2.0)
+        return built
+
+    return make
+
+
+@pytest.fixture
+def model(make_model: Callable[..., Any]) -> Any:
+    return make_model()
 
 
 @pytest.fixture(scope="session")

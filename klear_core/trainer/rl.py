@@ -24,6 +24,7 @@ from klear_core.trainer.checkpoint import TrainState, model_tensors, restore_mod
 from klear_core.trainer.collate import collate, tokenize_prompts
 from klear_core.trainer.control import sampling_stream, toss_coins
 from klear_core.trainer.credit import Credit, assign_credit
+from klear_core.trainer.entropies import with_entropies
 from klear_core.trainer.gradient_noise import GradientNoise, gradient_noise
 from klear_core.trainer.metrics import (
     Clock,
@@ -164,10 +165,8 @@ class RLTrainer:
         return moved(batch, self._model.device)
 
     def _problems_of(self, step: int) -> list[Problem]:
-        """The problems of a step: a function of seed, step and what is usable.
-
-        Arms that leave out different problems visit those that they share in one order.
-        """
+        """The problems of a step: a function of seed, step and what is usable; arms that leave out different problems
+        visit those that they share in one order."""
         size = self._config.rl.problems_per_step
         order = usable_forever(self._usable, name=f"problems/{self._config.seed}", start=(step - 1) * size)
         return [self._problems[index] for index in islice(order, size)]
@@ -185,10 +184,11 @@ class RLTrainer:
         check_trainable(sampling)
         key = RandomKey(seed=self._config.seed, stream=sampling_stream(self._config.control), step=step)
         answers = self._engine.generate(prompts, sampling, key)
-        return [
+        groups = [
             RolloutGroup(problem=problem, prompt=prompt, completions=completions, policy_step=step - 1)
             for problem, prompt, completions in zip(problems, prompts, answers, strict=True)
         ]
+        return with_entropies(groups, self._model, rl, pad_id=self._tokenizer.pad_token_id)
 
     def _grade(self, groups: Sequence[RolloutGroup], step: int) -> list[list[Reward]]:
         """All completions of the step at once, so that programs run side by side."""

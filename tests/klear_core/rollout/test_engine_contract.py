@@ -1,7 +1,11 @@
-"""The contract that every engine keeps; a new engine joins by adding itself to ENGINES."""
+"""The contract that every engine keeps; a new engine joins by adding itself to ENGINES.
+
+That of vLLM joins where vLLM is installed: .venv-vllm/bin/python -m pytest tests/klear_core/rollout
+"""
 
 import dataclasses
 import hashlib
+import importlib.util
 from functools import partial
 
 import numpy as np
@@ -17,6 +21,7 @@ from klear_core.rollout.engines import open_engine
 from klear_core.rollout.model_decoder import ModelDecoder
 from klear_core.rollout.native import NativeEngine
 from klear_core.rollout.transformers_engine import TransformersEngine
+from klear_core.rollout.vllm_engine import VllmEngine
 from klear_core.trainer.collate import pad
 from klear_core.trainer.policy import score
 
@@ -28,14 +33,32 @@ class NativeWithAnyModel(NativeEngine):
         return partial(ModelDecoder, self._model, pad_id=self._tokenizer.pad_token_id)
 
 
-ENGINES = {"native": NativeEngine, "native_any_model": NativeWithAnyModel, "transformers": TransformersEngine}
+def config_of(name, max_rows=64):
+    return EngineConfig(name=name, max_rows=max_rows, cuda_graphs=False, kv_cache_gb=0.25, sleeps=False)
+
+
+def vllm_engine(model, tokenizer, max_rows=64):
+    return VllmEngine.over_model(model, tokenizer, config=config_of("vllm", max_rows))
+
+
+# They share their random numbers, and so draw the same.
+TWINS = {"native": NativeEngine, "native_any_model": NativeWithAnyModel, "transformers": TransformersEngine}
+ENGINES = TWINS | ({"vllm": vllm_engine} if importlib.util.find_spec("vllm") else {})
 KEY = RandomKey(seed=0, stream="test", step=1)
 SAMPLING = SamplingParams(temperature=1.0, top_p=1.0, max_tokens=24, num_samples=4)
 
 
+@pytest.fixture
+def model(make_model):
+    return make_model(head_dim=32)  # the smallest that vLLM has on a CPU
+
+
 @pytest.fixture(params=sorted(ENGINES))
 def engine(request, model, tokenizer):
-    return ENGINES[request.param](model, tokenizer)
+    opened = ENGINES[request.param](model, tokenizer)
+    yield opened
+    if isinstance(opened, VllmEngine):
+        opened.close()
 
 
 @pytest.fixture
@@ -182,9 +205,9 @@ def test_memory_bound_changes_nothing(name, model, tokenizer, prompts):
 
 
 @pytest.mark.parametrize("top_p", [1.0, 0.9])
-def test_all_engines_draw_the_same_completions(model, tokenizer, prompts, top_p):
+def test_engines_that_share_random_numbers_draw_the_same_completions(model, tokenizer, prompts, top_p):
     sampling = dataclasses.replace(SAMPLING, top_p=top_p)
-    drawn = [engine(model, tokenizer).generate(prompts, sampling, KEY) for engine in ENGINES.values()]
+    drawn = [engine(model, tokenizer).generate(prompts, sampling, KEY) for engine in TWINS.values()]
     for others in drawn[1:]:
         for group, other in zip(drawn[0], others, strict=True):
             for ours, theirs in zip(group, other, strict=True):
@@ -214,9 +237,9 @@ def test_a_checkpoints_own_settings_of_generation_have_no_effect(engine, model, 
 
 @pytest.mark.parametrize("name", ["native", "transformers"])
 def test_a_config_names_its_engine(name, model, tokenizer, prompts):
-    engine = open_engine(EngineConfig(name=name, max_rows=8, cuda_graphs=False), model, tokenizer)
-    assert type(engine) is ENGINES[name]
-    assert engine.generate(prompts, SAMPLING, KEY) == ENGINES[name](model, tokenizer, max_rows=8).generate(
+    engine = open_engine(config_of(name, max_rows=8), model, tokenizer)
+    assert type(engine) is TWINS[name]
+    assert engine.generate(prompts, SAMPLING, KEY) == TWINS[name](model, tokenizer, max_rows=8).generate(
         prompts, SAMPLING, KEY
     )
 
