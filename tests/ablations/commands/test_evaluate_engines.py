@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import huggingface_hub
 import pytest
+import torch
 
 from ablations import benchmark_engines, evaluating
 from ablations.benchmarking import seconds_left
@@ -145,6 +146,34 @@ def test_a_model_of_the_hub_is_its_local_copy_and_results_say_which(checkpoint, 
     )
     assert local.manifest.settings == found.manifest.settings
     assert str(tmp_path.parent) not in local.manifest.model_source
+
+
+NO_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["model={model}", "engine=sglang"], "engine is 'sglang'; allowed: native, transformers or vllm"),
+        (["model={model}", "dtype=float16"], "dtype is 'float16'; allowed: float32 or bfloat16"),
+        (["model={model}", "device=tpu"], "device is 'tpu'; allowed: cpu or cuda"),
+        pytest.param(["model={model}", "device=cuda"], "device is 'cuda', but torch ", marks=NO_GPU),
+        (["model={model}", "processes=0"], "processes is 0; allowed: 1 to 64"),
+        (["model={model}", "kv_cache_gb=4"], "kv_cache_gb is 4 for engine=native; allowed: null, as only vllm has it"),
+        (["model=org/name"], "model is org/name, which is no folder here; allowed: hub:org/name, which downloads it"),
+        (["model=org/name"], "or a folder, such as `hf download org/name --local-dir name` makes where there is a"),
+        (["model=hub:org/name"], "the questions of the run that made hub:org/name, and config.yaml is not beside it"),
+        # Before anything is downloaded, and then offline.
+        (["model=hub:no-such/model", "task=aime24"], "data is missing; allowed: data.aime24=FILE"),
+        (["model=hub:no-such/model", "task=aime24", "data={data}"], "hub:no-such/model cannot be had: "),
+    ],
+)
+def test_what_cannot_be_had_is_one_line(words, message, checkpoint, questions, tmp_path):
+    where = {"model": checkpoint, "data": questions}
+    given = [word.format(**where) for word in words]
+    given += [] if any(word.startswith("task=") for word in given) else ["task=laptop"]
+    assert message in refused("evaluate", *given, "--runs", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_engines_side_by_side_make_a_round_of_calls_in_the_time_of_one():
