@@ -12,35 +12,58 @@ from typing import Any
 from klear_core.data.formats.hub import PREFIX, looks_like_hub_name
 from klear_core.errors import ConfigError, DataError
 from klear_core.rewards.format import OPEN
-from klear_core.trainer.model_folder import read_json, weights_hash
+from klear_core.trainer.model_folder import checkpoint_folder, read_json, weights_hash
 
 _CONFIG = "config.json"
+_COMMIT = re.compile(r"[0-9a-f]{40}")  # of the Hub: it names the folder of a local copy
 # Beside the weights, what decides which answers a folder gives.
 _BESIDE = (_CONFIG, "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 
 
-def check_folder(model: str) -> Path:
-    """The folder that ``model`` names; ConfigError for what is none, with the way to get one of the Hub's."""
-    path = Path(model)
-    is_hub = model.startswith(PREFIX) or looks_like_hub_name(model)
-    try:
-        is_there = path.exists()
-    except (OSError, ValueError):
-        is_there = False
-    if is_hub and not is_there:
-        name = model.removeprefix(PREFIX)
+def is_of_hub(model: str) -> bool:
+    """Whether ``model`` is hub:org/name, which is downloaded where it is not here yet."""
+    return model.startswith(PREFIX)
+
+
+def folder_of(model: str) -> Path:
+    """The folder that ``model`` names, or the local copy of what hub:org/name@revision names, made when missing.
+
+    ConfigError for a name of the Hub without ``hub:``; DataError when the Hub's copy cannot be had.
+    """
+    if not is_of_hub(model) and looks_like_hub_name(model) and not _exists(Path(model)):
         raise ConfigError(
-            f"model is {model}, which is no folder here, and nothing is downloaded; allowed: a folder, such as what "
-            f"`hf download {name} --local-dir {name.rpartition('/')[2]}` makes where there is a network"
+            f"model is {model}, which is no folder here; allowed: hub:{model}, which downloads it, or a folder, such "
+            f"as `hf download {model} --local-dir {model.rpartition('/')[2]}` makes where there is a network"
         )
-    return path
+    return checkpoint_folder(model)
 
 
-def name_of(folder: Path) -> str:
-    """What results are called: sweep, arm and seed of a run's checkpoint, the folder's own name otherwise."""
-    whole = folder.absolute()
-    parts = whole.parts[-4:-1] if whole.name == "checkpoint" else (whole.name,)
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
+def name_of(model: str) -> str:
+    """What results are called: organisation and name of a model of the Hub, sweep, arm and seed of a run's checkpoint,
+    the folder's own name otherwise.
+    """
+    whole = Path(model).absolute()
+    if is_of_hub(model):
+        parts: tuple[str, ...] = (model.removeprefix(PREFIX).partition("@")[0],)
+    else:
+        parts = whole.parts[-4:-1] if whole.name == "checkpoint" else (whole.name,)
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", "-".join(parts)).strip(".-") or "model"
+
+
+def source_told(model: str, folder: Path) -> str:
+    """Where a model is from, without a path of this machine: a model of the Hub as it was given, with the commit that
+    its local copy is of, or a folder by its name.
+    """
+    if not is_of_hub(model):
+        return f"folder {name_of(model)}"
+    return f"{model}, commit {folder.name}" if _COMMIT.fullmatch(folder.name) else model
 
 
 def model_hash(folder: Path) -> str:

@@ -16,16 +16,32 @@ def num_slots(config: RunConfig) -> int:
     return 1 if config.model.device == "cuda" else machine_limits.cores()
 
 
+def without_gpu() -> str:
+    """Why torch has no GPU here, "" when it sees one; none is used to find out."""
+    import torch
+
+    if torch.version.cuda is None:
+        return f"torch {torch.__version__} is a build without CUDA"
+    if not torch.cuda.is_available():
+        return f"torch {torch.__version__} for CUDA {torch.version.cuda} sees no GPU"
+    return ""
+
+
 def set_up(config: RunConfig) -> None:
-    """Set up this process for its run, before anything else: one thread; on a GPU an equal share of its memory, no
-    TF32, and deterministic kernels where there are some.
+    """Set up this process for its run, before anything else, see ``set_up_on``."""
+    set_up_on(config.model.device, slots=num_slots(config))
+
+
+def set_up_on(device: str, *, slots: int) -> None:
+    """Set up this process: one thread; on a GPU an equal share of its memory, no TF32, and deterministic kernels where
+    there are some.
     """
     import torch
 
     torch.set_num_threads(1)
-    if config.model.device != "cuda":
+    if device != "cuda":
         return
-    torch.cuda.set_per_process_memory_fraction(_USABLE / num_slots(config))
+    torch.cuda.set_per_process_memory_fraction(_USABLE / slots)
     torch.set_float32_matmul_precision("highest")
     # Where there is none, such as for a cumulative sum, the fast one is used, and the log says so.
     torch.use_deterministic_algorithms(True, warn_only=True)
@@ -35,7 +51,12 @@ def set_up(config: RunConfig) -> None:
 
 def told(config: RunConfig) -> str:
     """The GPU of a run for its records, "" for one on the CPU."""
-    if config.model.device != "cuda":
+    return told_of(config.model.device)
+
+
+def told_of(device: str) -> str:
+    """The first GPU for records, "" for the CPU."""
+    if device != "cuda":
         return ""
     import torch
 

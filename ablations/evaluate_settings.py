@@ -50,6 +50,11 @@ class EvaluateSettings:
     batch: int
     instruction: str
     yarn: float | None
+    engine: str  # native | transformers | vllm
+    device: str  # cpu | cuda
+    dtype: str  # float32 | bfloat16
+    processes: int  # engines side by side
+    kv_cache_gb: float | None  # vllm only, GiB
     dry_run: bool
     sandbox: IsolationConfig
     wandb: MirrorConfig
@@ -65,13 +70,18 @@ class EvaluateSettings:
 
 _AT_LEAST_1: tuple[Callable[[Any], bool], str] = (lambda v: v is None or 1 <= v <= 1_000_000, "1 to 1000000")
 _LIMITS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
-    "model": (lambda v: v is not None and v.strip() != "", "a model folder"),
+    "model": (lambda v: v is not None and v.strip() != "", "a model folder, or hub:org/name"),
     "task": (lambda v: v is not None and v.strip() != "", f"one or several of {', '.join(BENCHMARKS)}"),
     "name": (lambda v: v is None or _is_folder_name(v), "letters, digits, - _ . and no leading dot"),
     **dict.fromkeys(("questions", "samples", "max_tokens", "batch"), _AT_LEAST_1),
     "temperature": (lambda v: v is None or 0 <= v < math.inf, ">= 0"),
     "top_p": (lambda v: v is None or 0 < v <= 1, "0 < value <= 1"),
     "seed": (lambda v: 0 <= v < 2**31, "0 to 2147483647"),
+    "engine": (lambda v: v in ("native", "transformers", "vllm"), "native, transformers or vllm"),
+    "device": (lambda v: v in ("cpu", "cuda"), "cpu or cuda"),
+    "dtype": (lambda v: v in ("float32", "bfloat16"), "float32 or bfloat16"),
+    "processes": (lambda v: 1 <= v <= 64, "1 to 64"),
+    "kv_cache_gb": (lambda v: v is None or 0 < v <= 10_000, "above 0, up to 10000"),
     "yarn": (lambda v: v is None or 1 < v <= 64, "a factor above 1, up to 64"),
     "sandbox.backend": (lambda v: v in ("auto", "native", "bubblewrap"), "auto, native or bubblewrap"),
     "wandb.mode": (lambda v: v in (None, "online", "offline", "disabled"), "null, online, offline or disabled"),
@@ -96,6 +106,10 @@ def read_settings(arguments: Sequence[str]) -> EvaluateSettings:
     for key, (fits, allowed) in _LIMITS.items():
         if not fits(value := look_up(settings, key)):
             raise ConfigError(f"{key} is {'missing' if value is None else repr(value)}; allowed: {allowed}")
+    if settings.kv_cache_gb is not None and settings.engine != "vllm":
+        raise ConfigError(
+            f"kv_cache_gb is {settings.kv_cache_gb:g} for engine={settings.engine}; allowed: null, as only vllm has it"
+        )
     names = [each.name for each in settings.benchmarks]
     if strange := sorted(set(data) - {"", *names}):
         raise ConfigError(f"data.{strange[0]} belongs to no task that is asked; allowed: {', '.join(names)}")

@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from ablations import benchmarking
+from ablations.benchmark_engines import check_devices, open_engines
 from ablations.benchmark_grading import benchmark_grader
 from ablations.benchmark_sources import Source, source_of
 from ablations.benchmarking import Asked
-from ablations.checkpoints import check_folder, extended, model_hash, name_of, opens_reasoning
+from ablations.checkpoints import extended, folder_of, is_of_hub, model_hash, name_of, opens_reasoning, source_told
+from ablations.devices import told_of
+from ablations.engine_pool import Engines
 from ablations.evaluate_settings import EvaluateSettings
 from ablations.machine_limits import free_disk
 from ablations.told import clock
@@ -34,55 +37,54 @@ class Evaluated:
     counts: Counts | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _OfModel:
+    """What an evaluation knows of its model without loading the weights."""
+
+    source: str
+    hash: str
+    tokenizer: Any
+    context: int  # tokens, as extended
+
+
 def evaluate(settings: EvaluateSettings, runs_dir: Path, *, command: str, tell: Tell) -> Iterator[Evaluated]:
-    """Ask every benchmark of the settings. What can be refused is refused before the model is loaded."""
-    from klear_core.trainer.model_folder import check_model, load_model
+    """Ask every benchmark of the settings. What can be refused is refused before a model is loaded, or downloaded."""
+    from klear_core.trainer.model_folder import check_model, load_tokenizer
 
-    folder = check_folder(settings.model or "")
-    check_model(folder)
-    sources = [source_of(settings, benchmark, folder) for benchmark in settings.benchmarks]
-    home = runs_dir / EVAL_DIR / (settings.name or name_of(folder))
-    # Imported late: all that can be wrong with the questions is said without the seconds of torch.
-    import torch
-    from transformers.utils.logging import disable_progress_bar
-
-    from klear_core.rollout.native import NativeEngine
-
-    disable_progress_bar()  # what is refused after loading stays one line
-
+    model = settings.model or ""
+    if not is_of_hub(model):
+        check_model(folder_of(model))
+    sources = [source_of(settings, benchmark, Path(model)) for benchmark in settings.benchmarks]
+    check_devices(settings.device, settings.processes)
+    folder = folder_of(model)
     with extended(folder, settings.yarn) as view:
+        context = check_model(view)
         for source in sources:
-            _check_context(source, check_model(view), prompt_tokens=1, settings=settings)
-        model, tokenizer = load_model(view)
-        identity = model_hash(folder)
-    engine = NativeEngine(model, tokenizer, max_rows=settings.batch)
-    for source in sources:
-        context = model.config.max_position_embeddings
-        with benchmark_grader(source, settings) as (grader, scorer):
-            asked = _asked(
-                source,
-                settings,
-                home,
-                tokenizer=tokenizer,
-                model_hash=identity,
-                context=context,
-                scorer=scorer,
-                origin=_origin(command, torch.get_num_threads()),
-            )
-            yield _ask(asked, engine, grader, settings, tell)
+            _check_context(source, context, prompt_tokens=1, settings=settings)
+        tokenizer = load_tokenizer(view)
+    of_model = _OfModel(
+        source=source_told(model, folder), hash=model_hash(folder), tokenizer=tokenizer, context=context
+    )
+    home = runs_dir / EVAL_DIR / (settings.name or name_of(model))
+    origin = _origin(command, settings.device)
+    with open_engines(settings, folder) as engines:
+        for source in sources:
+            with benchmark_grader(source, settings) as (grader, scorer):
+                asked = _asked(source, settings, home, of_model, scorer=scorer, origin=origin)
+                yield _ask(asked, engines, grader, settings, tell)
 
 
 def rescore(settings: EvaluateSettings, runs_dir: Path, *, command: str) -> Iterator[Evaluated]:
     """Grade the stored answers of every benchmark with the present scorer; the model may be gone."""
-    folder = Path(settings.model or "")
-    home = runs_dir / EVAL_DIR / (settings.name or name_of(folder))
+    model = settings.model or ""
+    folder, home = Path(model), runs_dir / EVAL_DIR / (settings.name or name_of(model))
     for benchmark in settings.benchmarks:
         stored = read_manifest(home / benchmark.name)
         source = source_of(dataclasses.replace(settings, questions=stored.settings.questions), benchmark, folder)
         if source.questions.content_hash != stored.settings.content_hash:
             raise DataError(f"data of {benchmark.name} holds other questions than {home / benchmark.name} answers")
         with benchmark_grader(source, settings) as (grader, scorer):
-            manifest = dataclasses.replace(stored, scorer=scorer, provenance=_origin(command, 1))
+            manifest = dataclasses.replace(stored, scorer=scorer, provenance=_origin(command, "cpu"))
             asked = Asked(
                 folder=home / benchmark.name, manifest=manifest, problems=source.questions.problems, prompts=()
             )
@@ -91,9 +93,9 @@ def rescore(settings: EvaluateSettings, runs_dir: Path, *, command: str) -> Iter
             yield Evaluated(folder=asked.folder, manifest=manifest, counts=counts)
 
 
-def _ask(asked: Asked, engine: Any, grader: Grader, settings: EvaluateSettings, tell: Tell) -> Evaluated:
+def _ask(asked: Asked, engines: Engines, grader: Grader, settings: EvaluateSettings, tell: Tell) -> Evaluated:
     name, manifest = asked.manifest.task, asked.manifest
-    cost = benchmarking.cost(asked, engine, benchmarking.done_calls(asked))
+    cost = benchmarking.cost(asked, engines)
     tell(_cost_told(asked, cost))
     if cost.disk_bytes > free_disk(asked.folder):
         tell(f"{name}: the disk of {asked.folder} may be too small for answers of full length")
@@ -103,7 +105,7 @@ def _ask(asked: Asked, engine: Any, grader: Grader, settings: EvaluateSettings, 
         sink = _mirror(asked, settings)
         failed = True
         try:
-            counts = benchmarking.run(asked, engine, grader, sink, tell=tell)
+            counts = benchmarking.run(asked, engines, grader, sink, tell=tell)
             mean = question_interval(counts.rates_Q).value
             sink.summarize({f"avg@{manifest.settings.samples}": mean})
             failed = False
@@ -117,8 +119,9 @@ def _cost_told(asked: Asked, cost: benchmarking.Cost) -> str:
     what = f"{asked.manifest.task}: {settings.questions} questions x {settings.samples} samples"
     if not cost.calls:
         return f"{what}, all answers are stored"
+    by = f" by {cost.engines} engines" if cost.engines > 1 else ""
     return (
-        f"{what}; to draw: {cost.answers:,} answers in {cost.calls} calls, at most {cost.tokens:,} tokens, "
+        f"{what}; to draw: {cost.answers:,} answers in {cost.calls} calls{by}, at most {cost.tokens:,} tokens, "
         f"{cost.disk_bytes / 1e6:,.0f} MB and {clock(cost.seconds)} ({cost.tokens_per_s:,.0f} tokens/s at first)"
     )
 
@@ -137,27 +140,26 @@ def _asked(
     source: Source,
     settings: EvaluateSettings,
     home: Path,
+    model: _OfModel,
     *,
-    tokenizer: Any,
-    model_hash: str,
-    context: int,
     scorer: dict[str, str],
     origin: schema.Provenance,
 ) -> Asked:
+    # Imported late: all that can be wrong with the questions is said without the seconds of torch.
     from klear_core.trainer.collate import tokenize_prompts
 
     behind = f"\n\n{settings.instruction}" if settings.instruction else ""
     told = [dataclasses.replace(each, prompt=each.prompt + behind) for each in source.questions.problems]
-    prompts = tokenize_prompts(tokenizer, told)
+    prompts = tokenize_prompts(model.tokenizer, told)
     longest = max(len(prompt.token_ids) for prompt in prompts)
-    _check_context(source, context, prompt_tokens=longest, settings=settings)
+    _check_context(source, model.context, prompt_tokens=longest, settings=settings)
     sampling, questions = source.sampling, source.questions
     manifest = BenchmarkManifest(
         model=home.name,
         task=source.benchmark.name,
         title=source.benchmark.title,
         settings=BenchmarkSettings(
-            model_hash=model_hash,
+            model_hash=model.hash,
             data_sha256=questions.sha256,
             content_hash=questions.content_hash,
             format=questions.format,
@@ -169,24 +171,29 @@ def _asked(
             max_tokens=sampling.max_tokens,
             seed=settings.seed,
             instruction=settings.instruction,
-            chat_template=bool(tokenizer.chat_template),
-            is_opened=opens_reasoning(tokenizer),
-            context=context,
+            chat_template=bool(model.tokenizer.chat_template),
+            is_opened=opens_reasoning(model.tokenizer),
+            context=model.context,
             yarn=settings.yarn,
-            engine="native",
-            dtype="float32",
+            engine=settings.engine,
+            dtype=settings.dtype,
+            device=settings.device,
         ),
         expected_questions=source.benchmark.questions,
         known_data=questions.known,
         prompt=source.benchmark.prompt,
         scorer=scorer,
         provenance=origin,
+        model_source=model.source,
     )
     return Asked(folder=home / source.benchmark.name, manifest=manifest, problems=questions.problems, prompts=prompts)
 
 
-def _origin(command: str, threads: int) -> schema.Provenance:
-    return provenance.collect_provenance(source=provenance.source_hash(), command=command, threads=threads)
+def _origin(command: str, device: str) -> schema.Provenance:
+    """Provenance of answers that are drawn, or graded, by one thread of each process."""
+    return provenance.collect_provenance(
+        source=provenance.source_hash(), command=command, threads=1, gpu=told_of(device)
+    )
 
 
 def _mirror(asked: Asked, settings: EvaluateSettings) -> WandbSink:

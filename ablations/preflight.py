@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ablations.decide import Action, Decision, Start
+from ablations.devices import without_gpu
 from ablations.exits import of_error
 from ablations.pool import fork_server
 from ablations.tasks import load_problems
@@ -70,10 +71,8 @@ def _missing() -> str:
     """Why there is no GPU, "" when a first number has been computed on it."""
     import torch
 
-    if torch.version.cuda is None:
-        return f"torch {torch.__version__} is a build without CUDA"
-    if not torch.cuda.is_available():
-        return f"torch {torch.__version__} for CUDA {torch.version.cuda} sees no GPU"
+    if reason := without_gpu():
+        return reason
     return "" if float(torch.ones(1, device="cuda")) == 1 else "it computes wrongly"
 
 

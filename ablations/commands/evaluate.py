@@ -18,7 +18,10 @@ CHECK_EXAMPLE = "Example: ablations data check aime24 --data aime24.qs.jsonl"
 def evaluate(
     settings: Annotated[
         list[str] | None,
-        typer.Argument(metavar="KEY=VALUE", help="model=FOLDER task=aime24,... data=...; sweeps/evaluate.yaml has all"),
+        typer.Argument(
+            metavar="KEY=VALUE",
+            help="model=FOLDER or hub:org/name, task=aime24,... data=...; sweeps/evaluate.yaml has all",
+        ),
     ] = None,
     runs: Annotated[Path, typer.Option("--runs", metavar="DIR", help="results go to DIR/eval/NAME/TASK")] = Path(
         "runs"

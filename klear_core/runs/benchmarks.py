@@ -54,7 +54,8 @@ class BenchmarkSettings:
     context: int  # tokens
     yarn: float | None  # factor by which the context was extended
     engine: str
-    dtype: str
+    dtype: str  # of the weights
+    device: str = "cpu"  # cpu | cuda; a manifest that does not say is of the CPU
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +71,7 @@ class BenchmarkManifest:
     prompt: str  # what is asked, in words, with its source
     scorer: dict[str, str]  # of eval.parquet, and of rows that are added
     provenance: schema.Provenance
+    model_source: str = ""  # the name of the folder, or name, revision and commit of the Hub; "" where nothing says
     schema_version: int = schema.SCHEMA_VERSION
 
 

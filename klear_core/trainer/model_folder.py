@@ -4,20 +4,24 @@ import hashlib
 import json
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
 
 from klear_core.data.formats.hub import PREFIX
 from klear_core.errors import DataError, RunStoreError
-from klear_core.model_config import ModelConfig
 from klear_core.runs.folders import replaced_whole
 
+if TYPE_CHECKING:
+    from klear_core.trainer.placing import Held
+
 _TOLD = 200
+# What transformers raises at files that it does not understand.
+_REFUSALS = (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError)
 
 
 def checkpoint_folder(where: str) -> Path:
-    """The folder of a ``sft.checkpoint``: itself, or the local copy of ``hub:org/name@revision``, made when missing.
+    """The folder that a setting names: itself, or the local copy of ``hub:org/name@revision``, made when missing.
 
     DataError when the Hub's copy can neither be found here nor downloaded.
     """
@@ -55,7 +59,23 @@ def save_model(folder: Path, model: Any, tokenizer: Any) -> None:
         raise RunStoreError(f"{folder} cannot be written: {error}") from error
 
 
-def load_model(folder: Path, held: ModelConfig | None = None) -> tuple[Any, Any]:
+def load_tokenizer(folder: Path) -> Any:
+    """The tokenizer of a folder; DataError when it cannot be loaded, or lacks a token that every engine needs."""
+    from huggingface_hub.errors import StrictDataclassError
+    from transformers import AutoTokenizer
+
+    where = f"the tokenizer of checkpoint folder {folder}"
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (*_REFUSALS, StrictDataclassError) as error:
+        raise DataError(f"{where} cannot be loaded: {_told(error)}") from None
+    for name in ("eos_token", "pad_token"):
+        if getattr(tokenizer, name) is None:
+            raise DataError(f"{where} has no {name}; set it in tokenizer_config.json")
+    return tokenizer
+
+
+def load_model(folder: Path, held: "Held | None" = None) -> tuple[Any, Any]:
     """Model and tokenizer of a folder; DataError when it is missing or is not a whole checkpoint.
 
     Weights come in the precision and on the device of ``held``, or as float32 on the CPU.
@@ -63,16 +83,12 @@ def load_model(folder: Path, held: ModelConfig | None = None) -> tuple[Any, Any]
     check_model(folder)
     # Imported late: looking at a folder should not cost the seconds of this import.
     from huggingface_hub.errors import StrictDataclassError
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
     from klear_core.trainer.placing import place, weight_dtype
 
     where = f"checkpoint folder {folder}"
-    refusals = (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError, StrictDataclassError)
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except refusals as error:
-        raise DataError(f"the tokenizer of {where} cannot be loaded: {_told(error)}") from None
+    tokenizer = load_tokenizer(folder)
     try:
         # What does not fit is told below: by default transformers would go on with random weights.
         model, found = AutoModelForCausalLM.from_pretrained(
@@ -82,7 +98,7 @@ def load_model(folder: Path, held: ModelConfig | None = None) -> tuple[Any, Any]
             output_loading_info=True,
             ignore_mismatched_sizes=True,
         )
-    except refusals as error:
+    except (*_REFUSALS, StrictDataclassError) as error:
         raise DataError(f"{where} cannot be loaded: {_told(error)}") from None
     for kind, told in (
         ("missing_keys", "missing"),
@@ -99,9 +115,6 @@ def load_model(folder: Path, held: ModelConfig | None = None) -> tuple[Any, Any]
 
 
 def _check_together(model: Any, tokenizer: Any, where: str) -> None:
-    for name in ("eos_token", "pad_token"):
-        if getattr(tokenizer, name) is None:
-            raise DataError(f"the tokenizer of {where} has no {name}; set it in tokenizer_config.json")
     known, size = len(tokenizer), model.get_input_embeddings().num_embeddings
     if known > size:
         raise DataError(f"the tokenizer of {where} has {known} tokens; allowed: at most the {size} of the model")

@@ -9,54 +9,26 @@ import sys
 import time
 
 import pytest
-import yaml
 
 from ablations.checkpoints import extended, name_of, with_yarn
-from klear_core.config import ModelConfig
 from klear_core.errors import ConfigError
 from klear_core.records import Verdict
 from klear_core.runs import benchmarks
 from klear_core.runs.log import read_log
-from klear_core.settings import to_plain
-from klear_core.trainer.model_folder import load_model, save_model
-from klear_core.trainer.policy import build_model
+from klear_core.trainer.model_folder import load_model
 from reports.commands.table1 import main as table1
 from tests.ablations.commands.cli_store import ablations, contents, refused
+from tests.ablations.commands.evaluations import NAME, QUESTIONS, SAMPLES, evaluate
 from tests.e2e import own_data
 from tests.e2e.conftest import ROOT, environment
 from tests.klear_core.eval.problems import row
 from tests.klear_core.eval.test_questions import FILES, FOLDER, published
 
-QUESTIONS, SAMPLES = 12, 4
-
-
-SHAPE = ModelConfig(
-    **{"name": "test", "hidden_size": 32, "intermediate_size": 64, "num_layers": 2, "num_heads": 4},
-    **{"num_kv_heads": 2, "head_dim": 8, "precision": "float32", "device": "cpu"},
-)
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory, tokenizer, make_config):
-    """A checkpoint as a run leaves it, with the run's configuration beside it; no test changes it."""
-    run = tmp_path_factory.mktemp("runs") / "clipping" / "gppo-u4" / "seed0"
-    save_model(run / "checkpoint", build_model(SHAPE, tokenizer, seed=0), tokenizer)
-    config = make_config(
-        f"eval.test_questions={QUESTIONS}", f"eval.test_samples={SAMPLES}", "rl.max_response_tokens=24"
-    )
-    (run / "config.yaml").write_text(yaml.safe_dump(to_plain(config)))
-    return run / "checkpoint"
-
-
-def evaluate(checkpoint, *arguments, runs):
-    words = [f"model={checkpoint}", *(arguments or ["task=laptop", "batch=8"])]
-    return ablations("evaluate", *words, "--runs", runs, WANDB_MODE="disabled")
-
 
 def test_answers_are_stored_with_text_and_the_same_command_draws_none_again(checkpoint, tmp_path):
     done = evaluate(checkpoint, runs=tmp_path / "out")
     assert done.exit_code == 0, done.output
-    folder = tmp_path / "out" / "eval" / "clipping-gppo-u4-seed0" / "laptop"
+    folder = tmp_path / "out" / "eval" / NAME / "laptop"
     rows = list(read_log(folder / "eval.jsonl"))
     assert [(r["question"], r["sample"]) for r in rows] == [(q, s) for q in range(QUESTIONS) for s in range(SAMPLES)]
     assert all(r.keys() == benchmarks.COLUMNS.keys() for r in rows)
@@ -93,7 +65,7 @@ def test_stored_texts_are_graded_by_the_scorer_of_today(checkpoint, tmp_path, mo
     done = evaluate(checkpoint, "task=laptop", "--rescore", runs=tmp_path)
     assert done.exit_code == 0, done.output
     assert "laptop: avg@4 1.000 [1.000, 1.000] over 3 questions, pass@4 1.000, maj@4 1.000" in done.stdout
-    folder = tmp_path / "eval" / "clipping-gppo-u4-seed0" / "laptop"
+    folder = tmp_path / "eval" / NAME / "laptop"
     assert all(row["correct"] for row in benchmarks.read_rows(folder))
     assert not all(row["correct"] for row in read_log(folder / "eval.jsonl"))
 
@@ -116,7 +88,7 @@ def test_a_dry_run_says_what_it_takes_and_leaves_nothing(checkpoint, tmp_path):
 def test_a_kill_loses_at_most_one_call_and_changes_no_byte(checkpoint, tmp_path):
     words = [f"model={checkpoint}", "task=laptop", "samples=8", "batch=4"]
     killed, whole = tmp_path / "killed", tmp_path / "whole"
-    record = "eval/clipping-gppo-u4-seed0/laptop/eval.jsonl"
+    record = f"eval/{NAME}/laptop/eval.jsonl"
     process = subprocess.Popen(
         [sys.executable, "-m", "ablations.cli", "evaluate", *words, "--runs", str(killed)],
         cwd=ROOT,
@@ -142,19 +114,12 @@ def test_a_kill_loses_at_most_one_call_and_changes_no_byte(checkpoint, tmp_path)
     assert (killed / record).read_bytes() == (whole / record).read_bytes()
 
 
-@pytest.fixture
-def questions(tmp_path):
-    path = tmp_path / "questions.jsonl"
-    path.write_text("".join(json.dumps({"problem": f"{k}+{k}=", "answer": str(2 * k)}) + "\n" for k in range(1, 4)))
-    return path
-
-
 @pytest.mark.slow
 def test_a_file_of_questions_is_asked_and_judged_as_mathematics(checkpoint, questions, tmp_path):
     words = ["task=aime24", f"data={questions}", "max_tokens=20", "samples=3", "questions=2", "temperature=1"]
     done = evaluate(checkpoint, *words, runs=tmp_path)
     assert done.exit_code == 0, done.output
-    result = benchmarks.read_result(tmp_path / "eval" / "clipping-gppo-u4-seed0" / "aime24")
+    result = benchmarks.read_result(tmp_path / "eval" / NAME / "aime24")
     assert (result.counts.rows, result.manifest.settings.questions, result.manifest.known_data) == (6, 2, "")
     assert result.manifest.scorer["math-policy"]
 
@@ -181,7 +146,7 @@ def test_published_files_are_asked_of_a_users_model_and_set_beside_the_paper(tmp
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "model is missing; allowed: a model folder"),
+        ([], "model is missing; allowed: a model folder, or hub:org/name"),
         (["model={model}"], "task is missing; allowed: one or several of aime24"),
         (["model={model}", "task=aime23"], "task is 'aime23'; allowed: aime24, aime25, hmmt25, lcb_v5, lcb_v6, laptop"),
         (["model={model}", "task=aime24,aime24"], "task names aime24 twice"),
@@ -195,8 +160,6 @@ def test_published_files_are_asked_of_a_users_model_and_set_beside_the_paper(tmp
         ),
         (["model={model}", "task=lcb_v5", "data={data}"], "has the format problem-answer; allowed for lcb_v5"),
         (["model={model}", "task=aime24,aime25", "data={data}"], "data is {data} for several tasks"),
-        (["model=org/name", "task=laptop"], "model is org/name, which is no folder here, and nothing is downloaded"),
-        (["model=hub:org/name", "task=laptop"], "`hf download org/name --local-dir name`"),
         (["model=/no/such", "task=laptop"], "checkpoint folder /no/such does not exist"),
         (["model={bare}", "task=laptop"], "holds no tokenizer.json"),
         (["model={alone}", "task=laptop"], "and config.yaml is not beside it"),
@@ -258,9 +221,10 @@ def test_yarn_is_written_where_each_version_of_transformers_reads_it():
         with_yarn(new, 2.0)
 
 
-def test_results_are_called_after_the_run_or_the_folder(tmp_path):
-    assert name_of(tmp_path / "runs" / "clipping" / "gppo-u4" / "seed0" / "checkpoint") == "clipping-gppo-u4-seed0"
-    assert name_of(tmp_path / "Klear Reasoner (8B)") == "Klear-Reasoner-8B"
+def test_results_are_called_after_the_run_the_folder_or_the_model_of_the_hub(tmp_path):
+    assert name_of(f"{tmp_path}/runs/clipping/gppo-u4/seed0/checkpoint") == "clipping-gppo-u4-seed0"
+    assert name_of(f"{tmp_path}/Klear Reasoner (8B)") == "Klear-Reasoner-8B"
+    assert name_of("hub:org/Klear-Reasoner-8B@v1.0") == "org-Klear-Reasoner-8B"
 
 
 def test_data_are_checked_without_a_model_row_by_row(tmp_path):

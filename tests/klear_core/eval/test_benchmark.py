@@ -1,13 +1,17 @@
-"""Calls ask everything once, texts can be graded again, and votes are counted as a hand would."""
+"""Calls ask everything once, a record tells which are whole, texts can be graded again, and votes are counted as a hand
+would.
+"""
 
 import math
+import pickle
 from collections import Counter
 from fractions import Fraction
 
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from klear_core.eval.benchmark import ask, grade, plan_calls, vote
+from klear_core.eval.benchmark import ask, grade, plan_calls, request_of, rows_of, vote, whole_calls
 from klear_core.records import Completion, FinishReason, Prompt, SamplingParams, Verdict
 from klear_core.rollout.native import NativeEngine
 from klear_core.runs.benchmarks import COLUMNS, count
@@ -19,16 +23,50 @@ SAMPLING = SamplingParams(temperature=1.0, top_p=0.95, max_tokens=12, num_sample
 @given(st.integers(1, 9), st.integers(1, 20), st.integers(1, 30))
 def test_calls_ask_every_question_and_sample_once_and_never_more_than_a_batch(questions, samples, batch):
     calls = list(plan_calls(questions, samples, batch=batch))
-    asked = [(q, s) for c in calls for q in c.questions for s in range(c.first, c.first + c.num_samples)]
-    assert sorted(asked) == [(q, s) for q in range(questions) for s in range(samples)]
+    assert sorted(pair for call in calls for pair in call.pairs) == [
+        (q, s) for q in range(questions) for s in range(samples)
+    ]
     assert all(len(c.questions) * c.num_samples <= batch for c in calls)
+
+
+@settings(deadline=None)
+@given(st.data(), st.integers(1, 6), st.integers(1, 8), st.integers(1, 20))
+def test_a_record_of_calls_in_any_order_tells_which_are_whole(data, questions, samples, batch):
+    calls = data.draw(st.permutations(list(plan_calls(questions, samples, batch=batch))))
+    pairs = [pair for call in calls for pair in call.pairs]
+    kept = data.draw(st.integers(0, len(pairs)))
+    whole, rows = whole_calls(pairs[:kept], data.draw(st.permutations(calls)))
+    ends = [sum(len(call.pairs) for call in calls[: k + 1]) for k in range(len(calls))]
+    expected = sum(end <= kept for end in ends)
+    assert whole == calls[:expected]
+    assert rows == sum(len(call.pairs) for call in whole)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "told"),
+    [
+        ([(0, 1)], "row 1 begins no call"),
+        ([(0, 0), (0, 1), (0, 0), (0, 1)], "row 3 begins no call"),
+        ([(0, 0), (1, 0)], "the call that begins at row 1 holds rows of another one"),
+        ([(9, 0)], "row 1 begins no call"),
+    ],
+)
+def test_a_record_of_another_form_is_refused(pairs, told):
+    with pytest.raises(ValueError, match=told):
+        whole_calls(pairs, plan_calls(3, 2, batch=2))
+
+
+def answered(engine, call, problems, prompts, **given):
+    """Rows of a call; what is sent to the engine, and what comes back, may go through a pipe."""
+    request = pickle.loads(pickle.dumps(request_of(call, prompts, sampling=SAMPLING, seed=0, **given)))
+    return rows_of(call, problems, pickle.loads(pickle.dumps(ask(engine, request))))
 
 
 def test_rows_of_several_calls_hold_every_field_and_different_answers(model, tokenizer, chains, grader):
     prompts = tokenize_prompts(tokenizer, chains)
     rows = []
     for call in plan_calls(3, 4, batch=2):
-        asked = ask(NativeEngine(model, tokenizer), call, chains, prompts, sampling=SAMPLING, seed=0, name="laptop")
+        asked = answered(NativeEngine(model, tokenizer), call, chains, prompts, name="laptop")
         rows += grade(asked, chains, grader, is_opened=False)
     assert all(row.keys() == COLUMNS.keys() for row in rows)
     assert [(row["question"], row["sample"]) for row in rows] == [(q, s) for q in range(3) for s in range(4)]
@@ -51,8 +89,8 @@ def test_a_prompt_that_opens_the_reasoning_is_no_fault_of_the_response(chains, g
     (call,) = plan_calls(1, 1, batch=1)
     prompts = [Prompt(problem_id=chains[0].problem_id, token_ids=(1,))]
     text = f"so</think>\\boxed{{{chains[0].answer}}}"
-    answered = Completion(token_ids=(1,), logprobs=(0.0,), entropies=None, text=text, finish_reason=FinishReason.STOP)
-    asked = ask(Fixed(answered), call, chains, prompts, sampling=SAMPLING, seed=0, name="x")
+    fixed = Completion(token_ids=(1,), logprobs=(0.0,), entropies=None, text=text, finish_reason=FinishReason.STOP)
+    asked = answered(Fixed(fixed), call, chains, prompts, name="x")
     assert grade(asked, chains, grader, is_opened=True)[0]["verdict"] == "CORRECT"
     assert grade(asked, chains, grader, is_opened=False)[0]["verdict"] == "MISSING_OPEN"
 
