@@ -4,12 +4,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# lighteval needs another antlr than Hydra 1.3, so it has an environment of its own.
+LIGHTEVAL_VENV := .venv-lighteval
+LIGHTEVAL_STAMP := $(LIGHTEVAL_VENV)/.installed
 # Busy-waiting threads starve the runs beside them on small machines.
 export OMP_NUM_THREADS := 1
 export OMP_WAIT_POLICY := PASSIVE
 export GOMP_SPINCOUNT := 0
 
-.PHONY: env sweep paper bench test check lint types unit format clean
+.PHONY: env env-lighteval sweep paper bench test check lint types unit format clean
 
 env: $(STAMP)
 
@@ -22,6 +25,15 @@ $(STAMP): pyproject.toml constraints.txt
 	$(if $(TORCH_INDEX),$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --index-url $(TORCH_INDEX) torch)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $(STAMP)
+
+env-lighteval: $(LIGHTEVAL_STAMP)
+
+$(LIGHTEVAL_STAMP): pyproject.toml constraints-lighteval.txt
+	$(PYTHON) -m venv $(LIGHTEVAL_VENV)
+	$(if $(TORCH_INDEX),$(LIGHTEVAL_VENV)/bin/pip install --quiet --disable-pip-version-check -c constraints-lighteval.txt --index-url $(TORCH_INDEX) torch)
+	$(LIGHTEVAL_VENV)/bin/pip install --quiet --disable-pip-version-check -c constraints-lighteval.txt -e '.[lighteval]' \
+		pytest hypothesis
+	@touch $(LIGHTEVAL_STAMP)
 
 sweep: env
 	$(BIN)/python -m ablations.run +sweep=clipping
@@ -55,4 +67,4 @@ format:
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
+	rm -rf $(VENV) $(LIGHTEVAL_VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
