@@ -52,7 +52,11 @@ class EngineModel(LightevalModel):  # type: ignore[misc]
     """Any ``Engine`` as a model of lighteval, for generative tasks; answers are cached under the config's fields."""
 
     def __init__(self, engine: Engine, tokenizer: Any, config: EngineModelConfig) -> None:
-        """ConfigError when the config asks for a way of sampling that engines do not have."""
+        """ConfigError when the config asks for a way of sampling that engines do not have, or names a path."""
+        if Path(config.model_name).is_absolute():
+            raise ConfigError(
+                f"model_name is {config.model_name}, where lighteval would put its cache; allowed: a name"
+            )
         given = config.generation_parameters.model_dump(exclude_defaults=True)
         if strange := sorted(set(given) - set(_SERVED)):
             raise ConfigError(
@@ -253,10 +257,8 @@ def score(reference: str, texts: Sequence[str]) -> Scored:
     Must run in the main thread, as lighteval's time limits are signals.
     """
     n = len(texts)
-    avg, pass_at = (
-        Metrics.avg_at_n_math(sample_params={"n": n}).sample_level_fn,
-        Metrics.pass_at_k_math(sample_params={"k": 1, "n": n}).sample_level_fn,
-    )
+    avg = Metrics.avg_at_n_math(sample_params={"n": n}).sample_level_fn
+    pass_at = Metrics.pass_at_k_math(sample_params={"k": 1, "n": n}).sample_level_fn
     raw, stripped = _recording(avg), _recording(pass_at)
     doc = Doc(query="", choices=[delimited(reference)], gold_index=0)
     # As lighteval's pipeline hands answers to its metrics.

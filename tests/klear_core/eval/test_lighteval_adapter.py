@@ -57,9 +57,9 @@ class Fixed:
         return [(self._completion,) * sampling.num_samples for _ in prompts]
 
 
-def build(engine, tokenizer, folder, *, weights="w", stream="benchmark/laptop", **parameters):
+def build(engine, tokenizer, folder, *, weights="w", stream="benchmark/laptop", name="tiny", **parameters):
     config = adapter.EngineModelConfig(
-        model_name="tiny",
+        model_name=name,
         generation_parameters={"temperature": 1.0, "seed": 3} | parameters,
         cache_dir=str(folder / "cache"),
         weights=weights,
@@ -143,6 +143,17 @@ def test_published_files_become_tasks(name, tmp_path):
     for problem in questions.problems:
         scored = adapter.score(problem.answer, [f"<think></think>The answer is $\\boxed{{{problem.answer}}}$."])
         assert scored.stripped == (True,), problem.answer
+    text = "The answer is $\\boxed{{{}}}$."
+    bare = adapter.Metrics.avg_at_n_math(sample_params={"n": 1}).sample_level_fn
+    missed = [
+        each.answer
+        for each in questions.problems
+        if not bare.compute(
+            requests.Doc(query="", choices=[each.answer], gold_index=0),
+            adapter.ModelResponse(text=[text.format(each.answer)]),
+        )
+    ]
+    assert len(missed) == {"aime24": 0, "hmmt25": 6}[name], missed
     assert [metric.metric_name for metric in task.metrics] == ["avg@n:n=64", "pass@k:k=1&n=64", "pass@k:k=64&n=64"]
 
 
@@ -171,6 +182,7 @@ def test_documents_of_other_lengths_are_answered_in_their_order(tokenizer, tmp_p
     ("parameters", "changes", "error", "message"),
     [
         ({"top_k": 5}, {}, ConfigError, "generation_parameters.top_k is 5; allowed: only max_new_tokens, seed"),
+        ({"name": "/a/model"}, {}, ConfigError, "model_name is /a/model, where lighteval would put its cache"),
         ({}, {}, ConfigError, "max_new_tokens is missing, and t|0 has no length"),
         ({"temperature": 0.0}, {"num_samples": 2, "generation_size": 4}, ConfigError, "temperature is 0 for 2 samples"),
     ],
