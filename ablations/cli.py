@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from ablations import run as run_module
-from ablations.commands import catalog, evaluate
+from ablations.commands import catalog, crosscheck, evaluate
 from ablations.commands.terminal import clean, say, say_json
 from klear_core.errors import ConfigError, HarnessError
 
@@ -222,6 +222,7 @@ def doctor(runs: Runs = Path("runs"), as_json: Json = False) -> None:
 
 
 app.command("evaluate", epilog=evaluate.EXAMPLE)(evaluate.evaluate)
+app.command("crosscheck", epilog=crosscheck.EXAMPLE)(crosscheck.crosscheck)
 
 data = typer.Typer(
     add_completion=False,

@@ -10,7 +10,7 @@ from ablations.commands.terminal import clean, say_table
 from tests.ablations.commands.cli_store import ablations, answers, drawn, refused, write_run
 from tests.e2e.conftest import ROOT, environment
 
-COMMANDS = ("run", "paper", "list", "objectives", "show", "compare", "sync", "doctor", "evaluate")
+COMMANDS = ("run", "paper", "list", "objectives", "show", "compare", "sync", "doctor", "evaluate", "crosscheck")
 
 
 GROUPS = ("data",)
