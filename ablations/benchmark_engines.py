@@ -104,7 +104,8 @@ def open_spec(spec: EngineSpec) -> Engine:
         if spec.config.name == "vllm":
             if spec.device == "cpu":
                 os.environ[_VISIBLE] = ""  # vLLM would take a GPU that it sees
-            return engines.serve_folder(spec.config, view, load_tokenizer(view), dtype=spec.dtype)  # type: ignore
+            tokenizer = load_tokenizer(view)
+            return engines.serve_folder(spec.config, view, tokenizer, dtype=spec.dtype, device=spec.device)
         set_up_on(spec.device, slots=1)
         model, tokenizer = load_model(view, spec)
     return engines.open_engine(spec.config, model, tokenizer)

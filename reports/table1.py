@@ -213,6 +213,7 @@ def _fact(result: BenchmarkResult) -> dict[str, Any]:
     manifest = result.manifest
     return {
         **_record(result),
+        "model_source": manifest.model_source,
         "settings": asdict(manifest.settings),
         "data": manifest.known_data,
         "prompt": manifest.prompt,

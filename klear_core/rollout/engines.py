@@ -19,6 +19,6 @@ def open_engine(config: EngineConfig, model: Any, tokenizer: Any) -> Engine:
     return NativeEngine(model, tokenizer, max_rows=config.max_rows, cuda_graphs=config.cuda_graphs)
 
 
-def serve_folder(config: EngineConfig, folder: Path, tokenizer: Any, *, dtype: str) -> VllmEngine:
+def serve_folder(config: EngineConfig, folder: Path, tokenizer: Any, *, dtype: str, device: str) -> VllmEngine:
     """An engine that loads the weights of a folder itself, in the ``dtype`` of torch that is named; vLLM is one."""
-    return VllmEngine.over_folder(folder, tokenizer, config=config, dtype=dtype)
+    return VllmEngine.over_folder(folder, tokenizer, config=config, dtype=dtype, device=device)

@@ -72,9 +72,9 @@ class VllmEngine:
         return cls(llm, tokenizer, model=model, sleeps=config.sleeps and device == "cuda")
 
     @classmethod
-    def over_folder(cls, folder: Path, tokenizer: Any, *, config: EngineConfig, dtype: str) -> Self:
+    def over_folder(cls, folder: Path, tokenizer: Any, *, config: EngineConfig, dtype: str, device: str) -> Self:
         """An engine under the weights of ``folder``, which stay as they are; errors as of ``over_model``."""
-        llm = _open(folder, config, dtype=getattr(torch, dtype), device=None, load_format="auto")
+        llm = _open(folder, config, dtype=getattr(torch, dtype), device=device, load_format="auto")
         return cls(llm, tokenizer, model=None, sleeps=False)
 
     def generate(
@@ -142,15 +142,17 @@ class VllmEngine:
         ]
 
 
-def _open(folder: Path, config: EngineConfig, *, dtype: torch.dtype, device: str | None, load_format: str) -> Any:
+def _open(folder: Path, config: EngineConfig, *, dtype: torch.dtype, device: str, load_format: str) -> Any:
     check_vllm()
     os.environ.update({name: value for name, value in _SETTINGS.items() if name not in os.environ})
     with _quietly():
         from vllm import LLM
 
     own = _device()
-    if device not in (None, own):
-        raise EngineError(f"engine is vllm, built for {own}, and model.device is {device}; allowed: {own}")
+    if device != own:
+        raise EngineError(
+            f"engine is vllm, which sees no device but {own} here, and is to use {device}; allowed: {own}"
+        )
     if own == "cpu":
         _check_head_size(folder)
     cache_gb = _CPU_CACHE_GB if config.kv_cache_gb is None and own == "cpu" else config.kv_cache_gb

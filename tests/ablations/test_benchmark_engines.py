@@ -77,7 +77,7 @@ def test_weights_are_held_in_the_type_that_is_asked_for(folder, name):
 def test_vllm_loads_the_folder_itself_with_its_context_extended(folder, tokenizer, monkeypatch):
     served = []
 
-    def serve_folder(config, view, tokenizer, *, dtype):
+    def serve_folder(config, view, tokenizer, *, dtype, device):
         served.append((config, check_model(view), len(tokenizer), dtype))
         return "engine"
 

@@ -108,13 +108,13 @@ def test_vllm_answers_from_the_folder_and_is_closed(checkpoint, tmp_path, vllm):
         def close(self):
             closed.append(self)
 
-    vllm(lambda config, folder, tokenizer, *, dtype: Served(model_folder.load_model(folder)[0], tokenizer))
+    vllm(lambda config, folder, tokenizer, *, dtype, device: Served(model_folder.load_model(folder)[0], tokenizer))
     rows, manifest = asked(checkpoint, tmp_path, "questions=2", "engine=vllm", "kv_cache_gb=1")
     assert (len(rows), manifest.settings.engine, len(closed)) == (8, "vllm", 1)
 
 
 def test_a_vllm_that_is_not_there_is_one_line_before_anything_is_asked(checkpoint, tmp_path, vllm):
-    def serve(config, folder, tokenizer, *, dtype):
+    def serve(config, folder, tokenizer, *, dtype, device):
         raise EngineError("engine is vllm, which is not installed here; allowed: native, transformers")
 
     vllm(serve)

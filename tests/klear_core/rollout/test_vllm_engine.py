@@ -50,7 +50,7 @@ def test_a_folder_is_served_as_the_live_model_with_its_weights(engine, model, to
     live = engine.generate(prompts, SAMPLING, KEY)
     engine.close()
     save_model(tmp_path / "checkpoint", model, tokenizer)
-    served = serve_folder(CONFIG, tmp_path / "checkpoint", tokenizer, dtype="float32")
+    served = serve_folder(CONFIG, tmp_path / "checkpoint", tokenizer, dtype="float32", device="cpu")
     assert ids(served.generate(prompts, SAMPLING, KEY)) == ids(live)
     served.close()
 
@@ -100,6 +100,11 @@ def test_opening_leaves_the_random_numbers_of_the_process_alone(model, tokenizer
     torch.manual_seed(5)
     VllmEngine.over_model(model, tokenizer, config=CONFIG).close()
     assert (random.random(), np.random.random(), torch.rand(1).item()) == expected
+
+
+def test_another_device_than_that_of_the_installed_vllm_is_refused(tokenizer, tmp_path):
+    with pytest.raises(EngineError, match="sees no device but cpu here, and is to use cuda; allowed: cpu"):
+        serve_folder(CONFIG, tmp_path, tokenizer, dtype="float32", device="cuda")
 
 
 def test_a_model_that_vllm_cannot_serve_is_one_line(make_model, tokenizer):
