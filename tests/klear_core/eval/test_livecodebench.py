@@ -9,7 +9,7 @@ import zlib
 import pytest
 
 from klear_core.errors import DataError
-from klear_core.eval.benchmark import ask, grade, plan_calls
+from klear_core.eval.benchmark import ask, grade, plan_calls, request_of, rows_of
 from klear_core.eval.gold import check_all
 from klear_core.eval.livecodebench import WithPreamble
 from klear_core.eval.questions import load_questions, read_rows
@@ -70,8 +70,8 @@ def test_right_partly_right_wrong_slow_and_hostile_programs_get_their_verdicts(t
     with Sandbox(LIMITS) as sandbox:
         grader = Grader(HARD, code=WithPreamble(sandbox))
         for call in plan_calls(20, 4, batch=3):
-            asked = ask(engine, call, problems, prompts, sampling=sampling, seed=0, name="lcb_v5")
-            rows += grade(asked, problems, grader, is_opened=False)
+            answers = ask(engine, request_of(call, prompts, sampling=sampling, seed=0, name="lcb_v5"))
+            rows += grade(rows_of(call, problems, answers), problems, grader, is_opened=False)
     assert engine.calls == 40  # three samples of a question, then the fourth
     expected = [(k, answer.response, answer.letters, answer.expected) for k in range(20) for answer in answers_of(k)]
     assert [(row["question"], row["response"], row["tests"], row["verdict"]) for row in rows] == expected
