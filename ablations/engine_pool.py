@@ -58,12 +58,12 @@ class OneEngine:
     def answer(self, request: Request) -> Answers:
         """What the engine answers."""
         with _memory_told():
-            return ask(self._opened(), request)
+            return ask(self.engine, request)
 
     def timed(self, request: Request) -> tuple[int, float]:
         """Tokens of the answers, and the seconds that they take once the engine is there."""
         with _memory_told():
-            self._opened()
+            _ = self.engine
         started = time.perf_counter()
         answers = self.answer(request)
         return sum(each.tokens for samples in answers for each in samples), time.perf_counter() - started
@@ -84,7 +84,9 @@ class OneEngine:
         if (close := getattr(engine, "close", None)) is not None:
             close()
 
-    def _opened(self) -> Engine:
+    @property
+    def engine(self) -> Engine:
+        """The engine itself, opened when it is first asked for."""
         if self._engine is None:
             self._engine = self._begin()
         return self._engine

@@ -50,6 +50,7 @@ class EvaluateSettings:
     batch: int
     instruction: str
     yarn: float | None
+    backend: str
     engine: str  # native | transformers | vllm
     device: str  # cpu | cuda
     dtype: str  # float32 | bfloat16
@@ -77,6 +78,7 @@ _LIMITS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "temperature": (lambda v: v is None or 0 <= v < math.inf, ">= 0"),
     "top_p": (lambda v: v is None or 0 < v <= 1, "0 < value <= 1"),
     "seed": (lambda v: 0 <= v < 2**31, "0 to 2147483647"),
+    "backend": (lambda v: v in ("own", "lighteval"), "own or lighteval"),
     "engine": (lambda v: v in ("native", "transformers", "vllm"), "native, transformers or vllm"),
     "device": (lambda v: v in ("cpu", "cuda"), "cpu or cuda"),
     "dtype": (lambda v: v in ("float32", "bfloat16"), "float32 or bfloat16"),

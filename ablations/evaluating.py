@@ -14,11 +14,13 @@ from ablations.benchmark_sources import Source, source_of
 from ablations.benchmarking import Asked
 from ablations.checkpoints import extended, folder_of, is_of_hub, model_hash, name_of, opens_reasoning, source_told
 from ablations.devices import told_of
-from ablations.engine_pool import Engines
+from ablations.engine_pool import Engines, OneEngine
 from ablations.evaluate_settings import EvaluateSettings
+from ablations.lighteval_backend import LIGHTEVAL, ask_through_lighteval, check_backend
 from ablations.machine_limits import free_disk
 from ablations.told import clock
 from klear_core.errors import ConfigError, DataError
+from klear_core.records import Problem
 from klear_core.rewards.grader import Grader
 from klear_core.runs import provenance, schema
 from klear_core.runs.benchmarks import EVAL_DIR, BenchmarkManifest, BenchmarkSettings, Counts, read_manifest
@@ -54,6 +56,7 @@ def evaluate(settings: EvaluateSettings, runs_dir: Path, *, command: str, tell: 
     model = settings.model or ""
     if not is_of_hub(model):
         check_model(folder_of(model))
+    check_backend(settings)
     sources = [source_of(settings, benchmark, Path(model)) for benchmark in settings.benchmarks]
     check_devices(settings.device, settings.processes)
     folder = folder_of(model)
@@ -71,7 +74,12 @@ def evaluate(settings: EvaluateSettings, runs_dir: Path, *, command: str, tell: 
         for source in sources:
             with benchmark_grader(source, settings) as (grader, scorer):
                 asked = _asked(source, settings, home, of_model, scorer=scorer, origin=origin)
-                yield _ask(asked, engines, grader, settings, tell)
+                if settings.backend == LIGHTEVAL and not settings.dry_run:
+                    assert isinstance(engines, OneEngine)
+                    ask_through_lighteval(asked, _told(source, settings), engines.engine, tokenizer, tell=tell)
+                    yield Evaluated(folder=asked.folder, manifest=asked.manifest, counts=None)
+                else:
+                    yield _ask(asked, engines, grader, settings, tell)
 
 
 def rescore(settings: EvaluateSettings, runs_dir: Path, *, command: str) -> Iterator[Evaluated]:
@@ -148,9 +156,7 @@ def _asked(
     # Imported late: all that can be wrong with the questions is said without the seconds of torch.
     from klear_core.trainer.collate import tokenize_prompts
 
-    behind = f"\n\n{settings.instruction}" if settings.instruction else ""
-    told = [dataclasses.replace(each, prompt=each.prompt + behind) for each in source.questions.problems]
-    prompts = tokenize_prompts(model.tokenizer, told)
+    prompts = tokenize_prompts(model.tokenizer, _told(source, settings))
     longest = max(len(prompt.token_ids) for prompt in prompts)
     _check_context(source, model.context, prompt_tokens=longest, settings=settings)
     sampling, questions = source.sampling, source.questions
@@ -187,6 +193,12 @@ def _asked(
         model_source=model.source,
     )
     return Asked(folder=home / source.benchmark.name, manifest=manifest, problems=questions.problems, prompts=prompts)
+
+
+def _told(source: Source, settings: EvaluateSettings) -> list[Problem]:
+    """The problems with their prompts as they are asked."""
+    behind = f"\n\n{settings.instruction}" if settings.instruction else ""
+    return [dataclasses.replace(each, prompt=each.prompt + behind) for each in source.questions.problems]
 
 
 def _origin(command: str, device: str) -> schema.Provenance:

@@ -4,10 +4,12 @@
 
 Each engine answers the test questions of the checkpoint's run through `ablations evaluate`, sampled and greedily; that
 of vLLM in .venv-vllm. Scores are paired by question. Engines that share their random numbers draw the same answers but
-for rounding; vLLM has its own, so that its scores differ by sampling.
+for rounding; vLLM has its own, so that its scores differ by sampling. Where .venv-lighteval is there, lighteval's
+pipeline asks the native engine too, and scores the answers itself.
 """
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -23,22 +25,44 @@ from reports.stats import mean_interval
 
 ROOT = Path(__file__).resolve().parents[2]
 VLLM = ROOT / ".venv-vllm" / "bin" / "python"
+LIGHTEVAL = ROOT / ".venv-lighteval" / "bin" / "python"
 ENGINES = {"native": sys.executable, "transformers": sys.executable, "vllm": str(VLLM)}
 GREEDY = ("temperature=0", "samples=1")
 
 
-def rows_of(model: Path, engine: str, runs: Path, name: str, settings: tuple[str, ...]) -> pd.DataFrame:
-    """The stored rows of one evaluation, by question and sample."""
-    words = [f"model={model}", "task=laptop", f"engine={engine}", f"name={name}", *settings]
+def evaluate(python: str, model: Path, runs: Path, name: str, settings: tuple[str, ...]) -> Path:
+    """The folder of one evaluation, made by the command."""
+    words = [f"model={model}", "task=laptop", f"name={name}", *settings]
     subprocess.run(
-        [ENGINES[engine], "-m", "ablations.cli", "evaluate", *words, "--runs", str(runs)],
+        [python, "-m", "ablations.cli", "evaluate", *words, "--runs", str(runs)],
         cwd=ROOT,
         env=os.environ | {"PYTHONPATH": str(ROOT), "WANDB_MODE": "disabled"},
         check=True,
         stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
-    table = pd.read_parquet(runs / EVAL_DIR / name / "laptop" / schema.EVAL_FILE)
+    return runs / EVAL_DIR / name / "laptop"
+
+
+def rows_of(model: Path, engine: str, runs: Path, name: str, settings: tuple[str, ...]) -> pd.DataFrame:
+    """The stored rows of one evaluation, by question and sample."""
+    folder = evaluate(ENGINES[engine], model, runs, name, (f"engine={engine}", *settings))
+    table = pd.read_parquet(folder / schema.EVAL_FILE)
     return table.sort_values(["question", "sample"], ignore_index=True)
+
+
+def tell_lighteval(model: Path, runs: Path, samples: int, drawn: pd.DataFrame) -> None:
+    """The score of lighteval's pipeline, and how many of its answers are those of the native engine."""
+    settings = (f"samples={samples}", "backend=lighteval")
+    folder = evaluate(str(LIGHTEVAL), model, runs, "lighteval", settings)
+    kept = json.loads((folder / "lighteval.json").read_text())
+    same = sum(
+        text == own
+        for problem, rows in drawn.groupby("problem_id")
+        for text, own in zip(kept["texts"][problem], rows["response"], strict=True)
+    )
+    mean = kept["scores"][f"avg@n:n={samples}"]
+    print(f"lighteval: avg@{samples} {mean:.4f} by its own scorer; same sampled answers {same / len(drawn):.1%}")
 
 
 def main() -> None:
@@ -58,6 +82,8 @@ def main() -> None:
             )
             for engine in installed
         }
+        if LIGHTEVAL.exists():
+            tell_lighteval(model, runs, arguments.samples, found["native"][0])
     drawn, greedy = found["native"]
     rates_Q = drawn.groupby("question")["correct"].mean().to_numpy(float)
     print(f"native: avg@{arguments.samples} {rates_Q.mean():.4f} over {len(rates_Q)} questions")

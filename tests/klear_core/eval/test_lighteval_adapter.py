@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from klear_core.errors import ConfigError, EngineError
-from klear_core.eval.benchmark import Call, ask
+from klear_core.eval.benchmark import Call, ask, request_of, rows_of
 from klear_core.eval.questions import load_questions
 from klear_core.eval.tasks import LAPTOP, get_benchmark
 from klear_core.records import Completion, FinishReason, SamplingParams
@@ -80,15 +80,10 @@ def test_answers_are_token_for_token_those_of_our_evaluator_and_are_asked_once(m
     task = own(chains, tmp_path)
     result = adapter.run([task], build(engine, tokenizer, tmp_path), tmp_path)[task.name]
     sampling = SamplingParams(temperature=1.0, top_p=1.0, max_tokens=TOKENS, num_samples=SAMPLES)
-    rows = ask(
-        NativeEngine(model, tokenizer),
-        Call(questions=range(len(chains)), first=0, num_samples=SAMPLES),
-        chains,
-        tokenize_prompts(tokenizer, chains),
-        sampling=sampling,
-        seed=3,
-        name=LAPTOP,
-    )
+    call = Call(questions=range(len(chains)), first=0, num_samples=SAMPLES)
+    prompts = tokenize_prompts(tokenizer, chains)
+    request = request_of(call, prompts, sampling=sampling, seed=3, name=LAPTOP)
+    rows = rows_of(call, chains, ask(NativeEngine(model, tokenizer), request))
     for problem in chains:
         texts = tuple(row["response"] for row in rows if row["problem_id"] == problem.problem_id)
         assert result.texts[problem.problem_id] == texts

@@ -9,7 +9,7 @@ from tests.klear_core.eval.lighteval_env import REASON
 
 PYTHON = ROOT / ".venv-lighteval" / "bin" / "python"
 FILES = ("tests/klear_core/eval/test_lighteval_adapter.py", "tests/klear_core/eval/test_lighteval_differences.py")
-FILES += ("tests/ablations/commands/test_crosscheck.py",)
+FILES += ("tests/ablations/commands/test_crosscheck.py", "tests/ablations/commands/test_evaluate_lighteval.py")
 
 
 @pytest.mark.slow
