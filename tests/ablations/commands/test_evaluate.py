@@ -167,7 +167,7 @@ def test_published_files_are_asked_of_a_users_model_and_set_beside_the_paper(tmp
         (["model={model}", "task=laptop", "samples=0"], "samples is 0; allowed: 1 to 1000000"),
         (["model={model}", "task=laptop", "samples=2", "temperature=0"], "samples is 2 at temperature 0; allowed: 1"),
         (["model={model}", "task=laptop", "temperature=hot"], "temperature is 'hot'; allowed: a value of type float"),
-        (["model={model}", "task=laptop", "colour=red"], "colour is not a setting; allowed: batch"),
+        (["model={model}", "task=laptop", "colour=red"], "colour is not a setting; allowed: backend"),
         (["model={model}", "task=laptop", "wandb.colour=red"], "wandb.colour is not a setting"),
         (["model={model}", "task=laptop", "yarn=0.5"], "yarn is 0.5; allowed: a factor above 1"),
         (["model={model}", "task=laptop", "name=../x"], "name is '../x'; allowed: letters"),
