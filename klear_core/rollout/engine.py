@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import numpy as np
@@ -65,11 +66,19 @@ def generate_in_chunks(
     EngineError when a prompt is empty or does not fit into the model's context.
     """
     check_prompts(prompts, sampling, model.config.max_position_embeddings)
+    with evaluating(model):
+        return [group for part in chunks(prompts, sampling, max_rows) for group in generate(part)]
+
+
+@contextmanager
+def evaluating(model: Any) -> Iterator[None]:
+    """``model`` in evaluation mode, then in the mode that it was in."""
     was_training = model.training
     model.eval()
-    groups = [group for part in chunks(prompts, sampling, max_rows) for group in generate(part)]
-    model.train(was_training)
-    return groups
+    try:
+        yield
+    finally:
+        model.train(was_training)
 
 
 def draws_of(prompts: Sequence[Prompt], sampling: SamplingParams, key: RandomKey) -> np.ndarray | None:
@@ -78,6 +87,13 @@ def draws_of(prompts: Sequence[Prompt], sampling: SamplingParams, key: RandomKey
         return None
     names = [(prompt.problem_id, sample) for prompt in prompts for sample in range(sampling.num_samples)]
     return uniforms(key, names, sampling.max_tokens)
+
+
+def states(key: RandomKey, names: Sequence[tuple[str, int]]) -> np.ndarray:
+    """Where the random numbers of each completion (problem_id, sample) begin: a hash of key and name, uint64 [N]."""
+    prefix = f"{key.seed}/{key.stream}/{key.step}"
+    digests = [hashlib.blake2b(f"{prefix}/{p}/{n}".encode(), digest_size=8).digest() for p, n in names]
+    return np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64)
 
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -89,10 +105,7 @@ def uniforms(key: RandomKey, names: Sequence[tuple[str, int]], count: int) -> np
     SplitMix64 (Steele, Lea and Flood 2014) from a state that hashes the key and the name, so a row depends on nothing
     else; all rows are drawn at once, as one generator object a row would cost more than the sampling.
     """
-    prefix = f"{key.seed}/{key.stream}/{key.step}"
-    digests = [hashlib.blake2b(f"{prefix}/{p}/{n}".encode(), digest_size=8).digest() for p, n in names]
-    states_N = np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64)
-    z_NT = states_N[:, None] + np.arange(1, count + 1, dtype=np.uint64)[None] * _GOLDEN
+    z_NT = states(key, names)[:, None] + np.arange(1, count + 1, dtype=np.uint64)[None] * _GOLDEN
     z_NT = (z_NT ^ (z_NT >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z_NT = (z_NT ^ (z_NT >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     uniform_NT: np.ndarray = ((z_NT ^ (z_NT >> np.uint64(31))) >> np.uint64(11)).astype(np.float64) * 2.0**-53

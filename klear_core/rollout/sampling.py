@@ -1,5 +1,6 @@
 """Choosing tokens from logits and uniform numbers, and the completions that come of it; the same for every engine."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,21 +78,35 @@ class Sampled:
     def completions(self, tokenizer: Any) -> list[Completion]:
         """All rows, each cut to its length."""
         ids = [row[:length] for row, length in zip(self._tokens_NT.tolist(), self.lengths_N.tolist(), strict=True)]
-        texts = _texts(tokenizer, ids)
         logprobs, entropies = self._logprobs_NT.tolist(), self._entropies_NT.tolist()
-        return [
-            Completion(
-                token_ids=tuple(row),
-                logprobs=tuple(logprobs[n][: len(row)]),
-                entropies=tuple(entropies[n][: len(row)]),
-                text=texts[n],
-                finish_reason=FinishReason.STOP if row[-1] == tokenizer.eos_token_id else FinishReason.LENGTH,
-            )
-            for n, row in enumerate(ids)
-        ]
+        return completed(
+            tokenizer,
+            ids,
+            [tuple(logprobs[n][: len(row)]) for n, row in enumerate(ids)],
+            [tuple(entropies[n][: len(row)]) for n, row in enumerate(ids)],
+        )
 
 
-def _texts(tokenizer: Any, ids: list[list[int]]) -> list[str]:
+def completed(
+    tokenizer: Any,
+    ids: Sequence[Sequence[int]],
+    logprobs: Sequence[tuple[float, ...]],
+    entropies: Sequence[tuple[float, ...] | None],
+) -> list[Completion]:
+    """Sampled token ids as completions: with their texts, and ended where the last one is the end of text."""
+    return [
+        Completion(
+            token_ids=tuple(row),
+            logprobs=logprobs[n],
+            entropies=entropies[n],
+            text=text,
+            finish_reason=FinishReason.STOP if row[-1] == tokenizer.eos_token_id else FinishReason.LENGTH,
+        )
+        for n, (row, text) in enumerate(zip(ids, _texts(tokenizer, ids), strict=True))
+    ]
+
+
+def _texts(tokenizer: Any, ids: Sequence[Sequence[int]]) -> list[str]:
     """Decoded rows without special tokens.
 
     ``batch_decode`` looks at every number in Python, 5 % of a small model's rollout; its own last step is enough where

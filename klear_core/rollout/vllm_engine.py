@@ -4,7 +4,6 @@ The only file that imports vLLM, and that only where an engine is opened, since 
 """
 
 import copy
-import hashlib
 import json
 import math
 import os
@@ -22,8 +21,9 @@ import torch
 
 from klear_core.engine_config import EngineConfig
 from klear_core.errors import EngineError
-from klear_core.records import Completion, FinishReason, Prompt, RandomKey, SamplingParams
-from klear_core.rollout.engine import check_prompts
+from klear_core.records import Completion, Prompt, RandomKey, SamplingParams
+from klear_core.rollout.engine import check_prompts, states
+from klear_core.rollout.sampling import completed
 from klear_core.rollout.vllm_version import check_vllm
 
 _GIB = 2**30
@@ -82,21 +82,26 @@ class VllmEngine:
     ) -> list[tuple[Completion, ...]]:
         """See ``Engine``. EngineError when a prompt is empty or does not fit into the model's context."""
         check_prompts(prompts, sampling, self._context)
-        if self._sleeps and self._llm.llm_engine.is_sleeping():
+        is_asleep = self._sleeps and self._llm.llm_engine.is_sleeping()
+        if is_asleep:
             self._llm.wake_up(tags=["weights"])
         if self._model is not None:
             self._copy_weights()
-        if self._sleeps and self._llm.llm_engine.is_sleeping():
+        if is_asleep:
             self._llm.wake_up(tags=["kv_cache"])
         G = sampling.num_samples
         asked = [(prompt, sample) for prompt in prompts for sample in range(G)]
+        seeds = states(key, [(prompt.problem_id, sample) for prompt, sample in asked]) >> np.uint64(1)  # below 2^63
         with torch.compiler.set_stance(self._stance):
             outputs = self._llm.generate(
                 [{"prompt_token_ids": list(prompt.token_ids)} for prompt, _ in asked],
-                [self._request(prompt, sample, sampling, key) for prompt, sample in asked],
+                [self._request(sampling, seed) for seed in seeds.tolist()],
                 use_tqdm=False,
             )
-        completions = self._completions([output.outputs[0] for output in outputs])
+        answers = [output.outputs[0] for output in outputs]
+        ids = [tuple(answer.token_ids) for answer in answers]
+        logprobs = [_logprobs(row, answer.logprobs) for row, answer in zip(ids, answers, strict=True)]
+        completions = completed(self._tokenizer, ids, logprobs, [None] * len(ids))
         if self._sleeps:
             self._llm.sleep(level=2)  # weights are copied in anew anyway
         return [tuple(completions[start : start + G]) for start in range(0, len(completions), G)]
@@ -112,34 +117,20 @@ class VllmEngine:
         if not self._llm.reset_prefix_cache():
             raise EngineError("vLLM keeps the prefixes of earlier weights; allowed: no request under way")
 
-    def _request(self, prompt: Prompt, sample: int, sampling: SamplingParams, key: RandomKey) -> Any:
+    def _request(self, sampling: SamplingParams, seed: int) -> Any:
         from vllm import SamplingParams as Request
 
         return Request(
             temperature=sampling.temperature,
             top_p=sampling.top_p if sampling.temperature > 0 else 1.0,
             max_tokens=sampling.max_tokens,
-            seed=request_seed(key, prompt.problem_id, sample),
+            seed=seed,
             logprobs=0 if sampling.top_p >= 1 or sampling.temperature == 0 else None,  # of the chosen token alone
             detokenize=False,
             # One end of text, whatever else the checkpoint calls so.
             ignore_eos=True,
             stop_token_ids=[self._tokenizer.eos_token_id],
         )
-
-    def _completions(self, answers: Sequence[Any]) -> list[Completion]:
-        ids = [tuple(answer.token_ids) for answer in answers]
-        texts = self._tokenizer.batch_decode(ids, skip_special_tokens=True)
-        return [
-            Completion(
-                token_ids=row,
-                logprobs=_logprobs(row, answer.logprobs),
-                entropies=None,
-                text=text,
-                finish_reason=FinishReason.STOP if row[-1] == self._tokenizer.eos_token_id else FinishReason.LENGTH,
-            )
-            for row, text, answer in zip(ids, texts, answers, strict=True)
-        ]
 
 
 def _open(folder: Path, config: EngineConfig, *, dtype: torch.dtype, device: str, load_format: str) -> Any:
@@ -175,14 +166,8 @@ def _open(folder: Path, config: EngineConfig, *, dtype: torch.dtype, device: str
                 disable_log_stats=True,
                 seed=0,
             )
-    except (ValueError, RuntimeError, NotImplementedError, OSError) as error:
+    except (ValueError, RuntimeError, OSError) as error:
         raise EngineError(f"vLLM cannot serve the model: {_told(error)}") from None
-
-
-def request_seed(key: RandomKey, problem_id: str, sample: int) -> int:
-    """The seed of one completion, 0 to 2^63 - 1: a hash of all that names it."""
-    name = f"{key.seed}/{key.stream}/{key.step}/{problem_id}/{sample}"
-    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little") >> 1
 
 
 def _logprobs(row: tuple[int, ...], told: Any) -> tuple[float, ...]:

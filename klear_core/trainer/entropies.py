@@ -9,6 +9,7 @@ import torch
 from klear_core.batch import moved
 from klear_core.config import RLConfig
 from klear_core.records import RolloutGroup
+from klear_core.rollout.engine import evaluating
 from klear_core.trainer.collate import collate
 from klear_core.trainer.micro_batches import score_parts, score_rows, split_rows
 
@@ -26,11 +27,8 @@ def with_entropies(groups: list[RolloutGroup], model: Any, rl: RLConfig, *, pad_
     batch = collate(groups, torch.zeros(shape), torch.ones(shape, dtype=torch.bool), pad_id=pad_id)
     batch = moved(batch, model.device)
     parts = split_rows(batch, micro_batch_tokens=rl.micro_batch_tokens, pack_tokens=rl.pack_tokens)
-    was_training = model.training
-    model.eval()
-    with torch.no_grad():
+    with evaluating(model), torch.no_grad():
         scores = score_parts(batch, parts, partial(score_rows, model, rl=rl, pad_id=pad_id), entropy=True)
-    model.train(was_training)
     assert scores.entropy_NT is not None
     rows = iter(scores.entropy_NT.tolist())
     return [

@@ -61,12 +61,6 @@ def engine(request, model, tokenizer):
         opened.close()
 
 
-@pytest.fixture
-def prompts(tokenizer, chains):
-    texts = [problem.prompt[: 4 + 2 * (k % 3)] for k, problem in enumerate(chains)]
-    return [Prompt(problem_id=f"p{k}", token_ids=tuple(tokenizer(text)["input_ids"])) for k, text in enumerate(texts)]
-
-
 def trainer_logprobs(model, tokenizer, prompts, groups, temperature):
     rows = [(prompt, completion) for prompt, group in zip(prompts, groups, strict=True) for completion in group]
     padded = pad([p.token_ids for p, _ in rows], [c.token_ids for _, c in rows], pad_id=tokenizer.pad_token_id)

@@ -29,12 +29,6 @@ def model(make_model):
 
 
 @pytest.fixture
-def prompts(tokenizer, chains):
-    texts = [problem.prompt[: 4 + 2 * (k % 3)] for k, problem in enumerate(chains)]
-    return [Prompt(problem_id=f"p{k}", token_ids=tuple(tokenizer(text)["input_ids"])) for k, text in enumerate(texts)]
-
-
-@pytest.fixture
 def engine(model, tokenizer):
     opened = open_engine(CONFIG, model, tokenizer)
     assert isinstance(opened, VllmEngine)
