@@ -1,13 +1,14 @@
 """One document over all sweeps: every table and figure of the paper, measured beside published, and what follows."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
 from klear_core.runs import schema
+from klear_core.runs.benchmarks import BenchmarkResult, read_results
 from reports import sentences
 from reports.analysis import Analysis, analyse
 from reports.claims import Held, claim_table, held_claims, not_run
@@ -21,9 +22,10 @@ from reports.markdown import DASH, Table, escape
 from reports.mix_tables import MANY_POINTS, overview_sentence, overview_table
 from reports.operating_points import chosen_sentence, chosen_table
 from reports.paper_items import ITEMS, Item
-from reports.published import published_table
+from reports.published import PublishedTable, published_table
 from reports.published.shown import heading, paper_table, settings_told
 from reports.published_tables import beside_table
+from reports.table1 import beside_table as evaluated_table
 from reports.tables import verdict_table
 from reports.write import made_beside, write_document
 
@@ -44,12 +46,13 @@ class Measured:
 def write_paper(runs_dir: Path, folder: Path, *, report_link: str = "../{sweep}/report/report.md") -> Path:
     """Write the document in every format into ``folder``; returns the path of paper.md.
 
-    Sweeps that are not in ``runs_dir`` have an em dash and the command that runs them.  ``report_link`` says where the
-    report of a sweep lies from the document.
+    Sweeps and evaluations that are not in ``runs_dir`` have an em dash and the command that runs them.  ``report_link``
+    says where the report of a sweep lies from the document.
     """
+    evaluations, unreadable = read_results(runs_dir)
     swept = {name: _measured(runs_dir, name) for name in _names() if (runs_dir / name / schema.PLAN_FILE).is_file()}
     with made_beside(folder) as beside:
-        writer = _Writer(swept, beside, report_link)
+        writer = _Writer(swept, (evaluations, unreadable), beside, report_link)
         write_document(
             beside,
             "paper",
@@ -57,7 +60,10 @@ def write_paper(runs_dir: Path, folder: Path, *, report_link: str = "../{sweep}/
             markdown=writer.text(),
             tables=writer.tables,
             figures=writer.figures,
-            facts={"sweeps": {name: sorted(source_hashes(one.data)) for name, one in swept.items()}},
+            facts={
+                "sweeps": {name: sorted(source_hashes(one.data)) for name, one in swept.items()},
+                "unreadable": list(unreadable),
+            },
         )
     return folder / "paper.md"
 
@@ -74,8 +80,15 @@ def _measured(runs_dir: Path, name: str) -> Measured:
 class _Writer:
     """One method a section; ``tables`` and ``figures`` are those that the text shows."""
 
-    def __init__(self, swept: Mapping[str, Measured], folder: Path, report_link: str) -> None:
+    def __init__(
+        self,
+        swept: Mapping[str, Measured],
+        evaluations: tuple[Sequence[BenchmarkResult], Sequence[str]],
+        folder: Path,
+        report_link: str,
+    ) -> None:
         self._swept = swept
+        self._evaluations, self._unreadable = evaluations
         self._folder = folder
         self._report_link = report_link
         self.tables: list[Table] = []
@@ -130,12 +143,23 @@ class _Writer:
             return self._beyond(item)
         paper = published_table(item.name)
         lines = [f"## {paper.title.capitalize()}: {escape(paper.caption)}", "", escape(heading(paper)), ""]
+        if item.evaluated:
+            return "\n".join([*lines, *self._evaluated(paper)])
         lines.append(self._table(paper_table(paper)))
-        if not item.sweep:
+        if item.why_not:
             lines += [f"Measured here: {DASH}, as {item.why_not}.", ""]
         for name in filter(None, (item.sweep, *item.more)):
             lines.append(self._sweep(name, item) if name in self._swept else _not_run(name))
         return "\n".join(lines)
+
+    def _evaluated(self, paper: PublishedTable) -> list[str]:
+        """Checkpoints that were evaluated here above the printed rows, or how to evaluate one."""
+        lost = [f"Not readable: {escape(why)}" for why in self._unreadable]
+        if any(result.manifest.task in paper.columns for result in self._evaluations):
+            told = "Brackets hold the 95 % t interval over questions; `python -m reports table1` writes every score."
+            return [self._table(evaluated_table(self._evaluations, paper)), told, *lost, ""]
+        command = "ablations evaluate model=CHECKPOINT task=aime24,aime25,hmmt25 data=BENCHMARKS"
+        return [self._table(paper_table(paper)), f"Measured here: {DASH}, not run. `{command}` runs it.", *lost, ""]
 
     def _beyond(self, item: Item) -> str:
         lines = ["## Controls of the harness", ""]

@@ -19,9 +19,10 @@ class Item:
     """One table or figure of the paper, or a question beyond it."""
 
     name: str  # of the published table, such as table_4; "" beyond the paper
-    sweep: str  # that asks it; "" where none can
+    sweep: str  # that asks it; "" where none does
     baseline: str = ""  # of that sweep
-    why_not: str = ""  # where no sweep can
+    evaluated: bool = False  # its cells are checkpoints on benchmarks, which `ablations evaluate` asks
+    why_not: str = ""  # where neither can
     claims: tuple[Claim, ...] = ()
     more: tuple[str, ...] = ()  # sweeps whose answers belong to the same question
 
@@ -40,11 +41,7 @@ def _few_sources(point: str) -> tuple[Claim, ...]:
 
 
 ITEMS = (
-    Item(
-        name="table_1",
-        sweep="",
-        why_not="its models are real checkpoints on real benchmarks, which this version does not evaluate",
-    ),
+    Item(name="table_1", sweep="", evaluated=True),
     Item(
         name="figure_2",
         sweep="clipping",

@@ -17,6 +17,7 @@ from klear_core.runs.benchmarks import COLUMNS, BenchmarkManifest, BenchmarkSett
 from klear_core.runs.log import RecordLog
 from reports.__main__ import main as run
 from reports.commands.table1 import main
+from reports.paper import write_paper
 from reports.published import published_table
 from reports.stats import question_interval
 from reports.table1 import mismatches, scores
@@ -201,3 +202,17 @@ def test_results_are_written_as_the_hub_reads_them(tmp_path):
         main(["--runs", str(tmp_path), "--hub", "aime24"])
     with pytest.raises(RunStoreError, match="there is no complete evaluation of hmmt25"):
         main(["--runs", str(tmp_path), "--hub", "hmmt25=org/hmmt:x"])
+
+
+def test_the_document_over_all_sweeps_has_it_beside_the_printed_rows(tmp_path):
+    write(tmp_path / "runs", "mine", "aime24", [[True, False]] * 30)
+    (tmp_path / "runs" / "eval" / "torn" / "aime25").mkdir(parents=True)
+    (tmp_path / "runs" / "eval" / "torn" / "aime25" / schema.MANIFEST_FILE).write_text("{", encoding="utf-8")
+    text = write_paper(tmp_path / "runs", tmp_path / "document").read_text(encoding="utf-8")
+    section = text.partition("## Table 1:")[2].partition("## Figure 2:")[0]
+    assert re.search(r"\| here: mine +\| 50\.0 \[50\.0, 50\.0\] \(1\) \|", section)
+    assert "[1] aime24: 2 samples a question, the paper 64." in section
+    assert re.search("Not readable: .*torn", section)
+    assert "90.5" in section  # as printed
+    without = write_paper(tmp_path / "none", tmp_path / "other").read_text(encoding="utf-8")
+    assert "—, not run. `ablations evaluate model=CHECKPOINT task=aime24,aime25,hmmt25 data=BENCHMARKS`" in without
