@@ -226,7 +226,10 @@ def linked_controls(data: SweepData, link: str) -> str:
     if not theirs:
         return f"Controls of the harness were begun and hold no run yet: {command} goes on with them."
     if ours != theirs:
-        return f"The controls beside this sweep were run by other code, so they say nothing about it: {command}."
+        return (
+            f"The controls beside this sweep were run by other code, so they say nothing about it: move their folder "
+            f"away, and {command} runs them anew."
+        )
     told = control_sentence(control_checks(controls, analyse(controls)))
     return f"[Controls of the harness]({link}), run by the same code: {told}"
 

@@ -91,6 +91,9 @@ def _verdict(scores: dict[tuple[str, str, int], float], point: str, arm: str, ba
     seeds = [seed for (p, t, seed) in scores if (p, t) == (point, arm) and (point, baseline, seed) in scores]
     differences = [scores[point, arm, seed] - scores[point, baseline, seed] for seed in seeds]
     mean, low, high, p = _t_test(differences)
+    if len(differences) > 1 and math.isnan(p):  # all are equal: only their signs say something
+        p = 1.0 if abs(mean) <= 1e-12 else 2.0 ** (1 - len(differences))
+        low, high = (low, high) if p == 1 else (math.nan, math.nan)
     return {"difference": mean, "low": low, "high": high, "p": p, "seeds": float(len(seeds))}
 
 
@@ -99,8 +102,8 @@ def _t_test(values: Sequence[float]) -> tuple[float, float, float, float]:
     if len(values) < 2:
         return (values[0] if values else math.nan, math.nan, math.nan, math.nan)
     mean = math.fsum(values) / len(values)
-    if max(values) - min(values) < 1e-15:
-        return mean, mean, mean, float(abs(mean) < 1e-15)
+    if max(values) - min(values) <= 1e-12:
+        return mean, mean, mean, math.nan
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of values that hardly differ
         tested = ttest_1samp(values, 0.0)

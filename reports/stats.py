@@ -9,7 +9,7 @@ al., 2108.13264; Chen et al., 2107.03374.
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -20,6 +20,7 @@ ALPHA = 0.05
 # Statistics with fewer runs than this decide nothing.
 MIN_SEEDS = 2
 MAX_EXACT_SEEDS = 16
+_EQUAL = 1e-12  # differences of scores that are nearer are equal: the rest is rounding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +38,7 @@ class Comparison:
     """Paired differences of one arm against another, over seeds."""
 
     difference: Estimate  # deciding t interval, df = seeds - 1, scope: these questions
-    p: float  # two-sided paired t test; NaN with fewer than two seeds
+    p: float  # two-sided paired t test, or sign flips where all differences are equal; NaN with fewer than two seeds
     sign_flip_p: float  # exact, two-sided
     sign_flip_floor: float  # the smallest value that p can take: 2^-(n-1)
     mde: float  # minimum detectable effect at 80 % power
@@ -123,24 +124,29 @@ def _question_means(scores_QS: ArrayLike) -> np.ndarray:
 def compare(differences_R: ArrayLike) -> Comparison:
     """The deciding comparison from per-seed paired differences (arm minus baseline, the same seed).
 
-    p is that of the t test on the differences, df = n - 1 (Miller, section 4); where all differences are equal it is 1
-    when they are 0 and 0 otherwise, as the interval has width zero.
+    p is that of the t test on the differences, df = n - 1 (Miller, section 4).  Where all are equal and not 0, as may
+    be with coarse scores, there is no spread to test by: p is that of the sign flips, 2^-(n-1), and there is neither an
+    interval nor a minimum detectable effect.
     """
     differences = _finite(differences_R)
     n = len(differences)
-    error = standard_error(differences)
-    if math.isnan(error):
+    difference, mde = mean_interval(differences), minimum_detectable_effect(differences)
+    floor = 2.0 ** -(n - 1) if n else math.nan
+    if n < MIN_SEEDS:
         p = math.nan
-    elif error == 0:
-        p = float(differences[0] == 0)
+    elif np.ptp(differences) > _EQUAL:
+        p = float(2 * stdtr(n - 1, -abs(differences.mean()) / standard_error(differences)))
+    elif abs(difference.value) <= _EQUAL:
+        p = 1.0
     else:
-        p = float(2 * stdtr(n - 1, -abs(differences.mean()) / error))
+        p, mde = floor, math.nan
+        difference = replace(difference, low=math.nan, high=math.nan)
     return Comparison(
-        difference=mean_interval(differences),
+        difference=difference,
         p=p,
         sign_flip_p=sign_flip_p(differences),
-        sign_flip_floor=2.0 ** -(n - 1) if n else math.nan,
-        mde=minimum_detectable_effect(differences),
+        sign_flip_floor=floor,
+        mde=mde,
     )
 
 

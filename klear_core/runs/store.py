@@ -56,7 +56,12 @@ def write_text(path: Path, text: str) -> None:
 def read_json(path: Path, *, advice: str = "move it away") -> Any:
     """Read a JSON file; RunStoreError, with the advice, when it is missing or broken."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        value = json.loads(text)
+        if "\\u" in text:
+            # An escape can name half of a character, which no file that is written from it could hold.
+            json.dumps(value, ensure_ascii=False).encode()
+        return value
     except FileNotFoundError:
         raise RunStoreError(f"{path} does not exist") from None
     except (OSError, ValueError, RecursionError) as error:

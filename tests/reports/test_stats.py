@@ -42,14 +42,24 @@ def test_few_or_equal_values_have_defined_answers():
     one = mean_interval([0.5])
     assert one.value == 0.5
     assert math.isnan(one.low)
-    same = compare([0.1] * 5)
-    assert (same.difference.low, same.difference.high) == (same.difference.value, same.difference.value)
-    assert same.p == 0.0
     nothing = compare([0.0, 0.0, 0.0])
-    assert nothing.p == 1.0
+    assert (nothing.difference.low, nothing.difference.high, nothing.p) == (0.0, 0.0, 1.0)
     assert standard_error([0.3, 0.3, 0.3]) == 0.0
     assert math.isnan(compare([0.2]).p)
     assert math.isnan(compare([]).p)
+
+
+@pytest.mark.parametrize(("seeds", "expected"), [(2, "not resolved"), (5, "not resolved"), (6, "better")])
+def test_equal_differences_of_few_seeds_are_no_certainty(seeds, expected):
+    """Two seeds that answer one question more are no proof, however equal they are; 0.3 - 0.2 is 0.5 - 0.4 but for
+    rounding.
+    """
+    found = compare([0.3 - 0.2, 0.5 - 0.4, 0.1, 0.1, 0.1, 0.1][:seeds])
+    assert found.difference.value == pytest.approx(0.1)
+    assert math.isnan(found.difference.low)
+    assert math.isnan(found.mde)
+    assert found.p == found.sign_flip_floor == 2.0 ** (1 - seeds)
+    assert verdict(found.difference.value, found.p) == expected
 
 
 def test_values_that_are_not_finite_are_left_out_of_every_statistic():

@@ -22,6 +22,15 @@ def test_a_damaged_or_missing_table_is_a_store_error(tmp_path):
         store.read_table(tmp_path / "u.parquet")
 
 
+def test_half_of_a_character_is_a_store_error_and_a_whole_one_is_read(tmp_path):
+    path = tmp_path / "plan.json"
+    path.write_text('{"title": "\\ud83d\\ude00"}', encoding="utf-8")
+    assert store.read_json(path) == {"title": "\N{GRINNING FACE}"}
+    path.write_text('{"title": "\\ud83d"}', encoding="utf-8")
+    with pytest.raises(RunStoreError, match=r"plan.json cannot be read: .*surrogates not allowed; move it away"):
+        store.read_json(path)
+
+
 def test_a_plan_of_another_version_is_a_store_error(tmp_path):
     (tmp_path / schema.PLAN_FILE).write_text(json.dumps({"sweep": "x"}))
     with pytest.raises(RunStoreError, match="not a plan of this version"):
