@@ -9,6 +9,7 @@ os.environ["WANDB_MODE"] = "disabled"
 from collections.abc import Callable
 from typing import Any
 
+import hypothesis
 import pytest
 import torch
 
@@ -22,6 +23,9 @@ from klear_core.rewards.grader import Grader, Scoring
 from klear_core.trainer.policy import build_model
 
 torch.set_num_threads(1)
+# How long an example takes says more about what else the machine does.
+hypothesis.settings.register_profile("any_machine", deadline=None)
+hypothesis.settings.load_profile("any_machine")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -53,7 +57,7 @@ def make_model(tokenizer: Any) -> Callable[..., Any]:
 
     def make(words: Any = tokenizer, **shape: Any) -> Any:
         plain = {"hidden_size": 32, "intermediate_size": 64, "num_layers": 2, "num_heads": 4, "num_kv_heads": 2}
-        held = {"name": "test", "precision": "float32", "device": "cpu"}
+        held = {"name": "test", "precision": "float32", "device": "cpu", "gradient_checkpointing": False}
         built = build_model(ModelConfig(**(plain | {"head_dim": 8} | held | shape)), words, seed=0)
         with torch.no_grad():
             # Peaked enough that positions, neighbours and top-p make a difference.

@@ -5,7 +5,7 @@ import statistics
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from klear_core.advantages import advantage, advantage_names, check_params, get_advantage
@@ -39,7 +39,6 @@ def test_every_estimator_has_a_reference_here():
 
 
 @all_cases
-@settings(deadline=None)
 @given(
     groups=st.lists(
         st.lists(st.tuples(st.sampled_from([0.0, 0.25, 0.5, 1.0, -1.0]), st.booleans()), min_size=5, max_size=5),

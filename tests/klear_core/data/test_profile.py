@@ -36,7 +36,7 @@ def _profile(*records, **against):
     return profile(records, against=against)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(records=_examples)
 def test_everything_is_what_a_straightforward_count_says(records):
     found = profile(iter(records), against={})

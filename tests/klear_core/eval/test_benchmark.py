@@ -8,7 +8,7 @@ from collections import Counter
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from klear_core.eval.benchmark import ask, grade, plan_calls, request_of, rows_of, vote, whole_calls
@@ -29,7 +29,6 @@ def test_calls_ask_every_question_and_sample_once_and_never_more_than_a_batch(qu
     assert all(len(c.questions) * c.num_samples <= batch for c in calls)
 
 
-@settings(deadline=None)
 @given(st.data(), st.integers(1, 6), st.integers(1, 8), st.integers(1, 20))
 def test_a_record_of_calls_in_any_order_tells_which_are_whole(data, questions, samples, batch):
     calls = data.draw(st.permutations(list(plan_calls(questions, samples, batch=batch))))

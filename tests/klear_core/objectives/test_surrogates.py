@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from klear_core.objectives import surrogates
@@ -265,7 +265,6 @@ ANY_SETTING = st.one_of(
 )
 
 
-@settings(deadline=None)
 @given(setting=ANY_SETTING, r=st.floats(0.01, 50.0), a=st.floats(-3, 3).filter(lambda v: abs(v) > 1e-3))
 def test_gradient_matches_the_oracle_for_any_setting(setting, r, a):
     name, params = setting

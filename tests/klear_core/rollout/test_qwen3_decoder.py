@@ -11,7 +11,7 @@ from klear_core.rollout.qwen3_weights import is_plain_qwen3
 from tests.klear_core.rollout.small_qwen3 import V, begin, build, own_logits
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40, derandomize=True)
 @given(
     seed=st.integers(0, 999),
     hidden=st.integers(3, 20),

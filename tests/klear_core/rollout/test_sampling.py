@@ -16,7 +16,7 @@ def params(temperature=1.0, top_p=1.0):
     return SamplingParams(temperature=temperature, top_p=top_p, max_tokens=1, num_samples=1)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(
     logits=st.lists(st.floats(-30, 30, width=32), min_size=2, max_size=8),
     draw=st.floats(0, 1, exclude_max=True),

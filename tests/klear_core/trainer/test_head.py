@@ -46,7 +46,7 @@ def test_gradients_pass_gradcheck(outer):
     assert torch.autograd.gradcheck(logprobs, (hidden_TH, weight_VH))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     T=st.integers(1, 9),
     H=st.integers(1, 5),

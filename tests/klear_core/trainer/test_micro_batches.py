@@ -153,7 +153,7 @@ def drawn_noise(batch):
     return 0.3 * torch.randn(batch.old_logprobs_NT.shape, generator=torch.Generator().manual_seed(5))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_the_loss_depends_on_no_packing_no_budget_and_no_order(make_trainer, batch, data):
     pack_tokens = data.draw(st.none() | st.integers(31, 300))
@@ -232,7 +232,7 @@ def test_a_mini_batch_without_rows_still_steps(make_trainer, batch):
     assert not any(gradient.any() for gradient in gradients)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 10_000),
     rows=st.integers(1, 40),

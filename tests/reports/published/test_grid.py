@@ -3,7 +3,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
@@ -17,7 +17,6 @@ def all_printable(total, places):
     return {rounded(count, total, places) for count in range(total + 1)}
 
 
-@settings(deadline=None)
 @given(st.integers(0, 4000), st.integers(1, 4000), PLACES)
 def test_rounding_is_half_up(count, total, places):
     # 50 digits hold every tie exactly, as a tie is a short decimal.
@@ -32,14 +31,12 @@ def test_a_tie_goes_up_and_zeros_are_kept():
     assert decimals(Decimal("30")) == 0
 
 
-@settings(deadline=None)
 @given(TOTALS, PLACES, st.data())
 def test_a_value_is_on_the_grid_when_some_count_prints_it(total, places, data):
     printed = Decimal(data.draw(st.integers(-3, 100 * 10**places + 3))).scaleb(-places)
     assert on_grid(printed, total) == (printed in all_printable(total, places))
 
 
-@settings(deadline=None)
 @given(st.integers(1, 60), PLACES, st.data())
 def test_the_nearest_value_is_that_of_the_nearest_count(total, places, data):
     printed = Decimal(data.draw(st.integers(0, 100 * 10**places))).scaleb(-places)
@@ -48,7 +45,6 @@ def test_the_nearest_value_is_that_of_the_nearest_count(total, places, data):
     assert nearest(printed, total) in closest
 
 
-@settings(deadline=None)
 @given(TOTALS, PLACES)
 def test_the_power_of_the_check_is_the_share_of_values_that_pass(total, places):
     assert share_on_grid(total, places) == len(all_printable(total, places)) / (100 * 10**places + 1)
@@ -62,7 +58,6 @@ def test_the_interval_of_a_cell_is_wilsons(right, questions):
     assert found.n == questions
 
 
-@settings(deadline=None)
 @given(st.floats(0, 100), st.integers(1, 1000))
 def test_the_interval_of_a_cell_holds_it_and_stays_within_percents(percent, questions):
     found = share_interval(percent, questions)

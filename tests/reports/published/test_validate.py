@@ -2,7 +2,7 @@ import dataclasses
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reports.published import published_paper, published_table
@@ -46,14 +46,12 @@ def counted_tables(draw):
     return table, places
 
 
-@settings(deadline=None)
 @given(counted_tables())
 def test_shares_of_counts_are_always_valid(drawn):
     table, _ = drawn
     assert problems(table) == []
 
 
-@settings(deadline=None)
 @given(counted_tables(), st.sampled_from("xy"), st.sampled_from("abc"), st.integers(-300, 300))
 def test_a_changed_cell_is_found_exactly_when_no_count_prints_it(drawn, row, column, change):
     table, places = drawn

@@ -50,7 +50,7 @@ _streams = st.lists(_examples, min_size=1, max_size=5) | st.lists(_problems, min
 
 
 @pytest.mark.parametrize("ending", ["jsonl", "parquet"])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(records=_streams)
 def test_written_records_are_read_back(ending, records, tmp_path_factory):
     path = tmp_path_factory.mktemp("own") / f"rows.{ending}"
@@ -59,7 +59,7 @@ def test_written_records_are_read_back(ending, records, tmp_path_factory):
     assert [each.name for each in path.parent.iterdir()] == [path.name]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(records=st.lists(_examples, min_size=1, max_size=5))
 def test_the_hash_is_that_of_the_records_in_every_kind_of_file(records, tmp_path_factory):
     folder = tmp_path_factory.mktemp("kinds")

@@ -63,7 +63,7 @@ def test_the_choice_is_that_of_a_pass_over_all_points_a_centre(name, share):
     assert kcenter_greedy(points, count, first=first).tolist() == oracle(points, count, first)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data(), st.integers(1, 3), st.integers(1, 4), st.integers(1, 200))
 def test_the_choice_on_small_lattices_is_that_of_the_oracle(data, dimensions, high, size):
     points = whole(high + 1, size, dimensions, seed=data.draw(st.integers(0, 1000)))
