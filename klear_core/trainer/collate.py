@@ -1,9 +1,11 @@
 """From records to padded tensors: the only place where padding and shifting happen."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,18 +24,31 @@ class PaddedTokens:
 
 def pad(prompts: Sequence[Sequence[int]], responses: Sequence[Sequence[int]], *, pad_id: int) -> PaddedTokens:
     """Align prompts at their end and responses at their start, so that every response begins at one position."""
-    width, T = max(map(len, prompts)), max(map(len, responses))
-    ids, attention, response_mask = [], [], []
-    for prompt, response in zip(prompts, responses, strict=True):
-        left, right = width - len(prompt), T - len(response)
-        ids.append([pad_id] * left + list(prompt) + list(response) + [pad_id] * right)
-        attention.append([False] * left + [True] * (len(prompt) + len(response)) + [False] * right)
-        response_mask.append([True] * len(response) + [False] * right)
+    prompt_lengths_N1, response_lengths_N1 = _lengths(prompts), _lengths(responses)
+    width, T = int(prompt_lengths_N1.max()), int(response_lengths_N1.max())
+    place_L = torch.arange(-width, T)  # 0 where responses begin
+    attention_NL = (place_L >= -prompt_lengths_N1) & (place_L < response_lengths_N1)
+    rows = chain.from_iterable(zip(prompts, responses, strict=True))
     return PaddedTokens(
-        token_ids_NL=torch.tensor(ids),
-        attention_mask_NL=torch.tensor(attention),
-        response_mask_NT=torch.tensor(response_mask),
+        token_ids_NL=_filled(attention_NL, rows, otherwise=pad_id, dtype=torch.int64),
+        attention_mask_NL=attention_NL,
+        response_mask_NT=attention_NL[:, width:],
     )
+
+
+def _lengths(rows: Sequence[Sequence[int]]) -> Tensor:
+    return torch.tensor([len(row) for row in rows])[:, None]
+
+
+def _filled(mask: Tensor, rows: Iterable[Sequence[float]], *, otherwise: float, dtype: torch.dtype) -> Tensor:
+    """The numbers of all rows where ``mask`` is True, in its order.
+
+    They are written at once: a list of the width of the longest row for every row would take far more time and memory.
+    """
+    flat = np.fromiter(chain.from_iterable(rows), dtype=np.int64 if dtype == torch.int64 else np.float64)
+    filled = torch.full(mask.shape, otherwise, dtype=dtype)
+    filled[mask] = torch.from_numpy(flat).to(dtype)
+    return filled
 
 
 def prompt_ids(tokenizer: Any, asked: Sequence[Problem | SFTExample]) -> list[list[int]]:
@@ -71,14 +86,13 @@ def collate(groups: Sequence[RolloutGroup], advantages_PG: Tensor, counted_PG: T
     completions = [completion for group in groups for completion in group.completions]
     prompts = [group.prompt.token_ids for group in groups for _ in group.completions]
     padded = pad(prompts, [completion.token_ids for completion in completions], pad_id=pad_id)
-    N, T = padded.response_mask_NT.shape
-    sampler = [list(completion.logprobs) + [0.0] * (T - len(completion.logprobs)) for completion in completions]
+    sampled = (completion.logprobs for completion in completions)
     return TrainBatch(
         token_ids_NL=padded.token_ids_NL,
         attention_mask_NL=padded.attention_mask_NL,
         response_mask_NT=padded.response_mask_NT,
-        old_logprobs_NT=torch.full((N, T), torch.nan),
-        sampler_logprobs_NT=torch.tensor(sampler),
+        old_logprobs_NT=torch.full(padded.response_mask_NT.shape, torch.nan),
+        sampler_logprobs_NT=_filled(padded.response_mask_NT, sampled, otherwise=0.0, dtype=torch.float32),
         advantages_N=advantages_PG.flatten(),
         group_index_N=torch.arange(len(groups)).repeat_interleave(advantages_PG.shape[1]),
         counted_N=counted_PG.flatten(),
