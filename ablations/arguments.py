@@ -26,7 +26,7 @@ _LISTS = {
 }
 # What a given checkpoint leaves without effect, and what of that it does not.
 _UNUSED_BESIDE_CHECKPOINT = ("sft.", "model.", "task.params.teacher_mistakes.")
-_USED_BESIDE_CHECKPOINT = ("sft.checkpoint", "model.precision", "model.device")
+_USED_BESIDE_CHECKPOINT = ("sft.checkpoint", "model.precision", "model.device", "model.gradient_checkpointing")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

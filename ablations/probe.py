@@ -155,12 +155,16 @@ def _model_of(config: RunConfig) -> tuple[Any, Any]:
     """Model and tokenizer that a config's runs start from, or as their supervised start builds them."""
     from klear_core.data.tasks import get_task
     from klear_core.trainer.model_folder import checkpoint_folder, load_model
+    from klear_core.trainer.placing import set_recomputing
     from klear_core.trainer.policy import build_model
 
     if config.sft.checkpoint is not None:
-        return load_model(checkpoint_folder(config.sft.checkpoint), config.model)
-    tokenizer = get_task(config.task).tokenizer()
-    return build_model(config.model, tokenizer, seed=config.seed), tokenizer
+        model, tokenizer = load_model(checkpoint_folder(config.sft.checkpoint), config.model)
+    else:
+        tokenizer = get_task(config.task).tokenizer()
+        model = build_model(config.model, tokenizer, seed=config.seed)
+    set_recomputing(model, config.model)
+    return model, tokenizer
 
 
 def _measure_supervised(configs: Mapping[str, RunConfig]) -> Measured:

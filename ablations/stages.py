@@ -24,6 +24,7 @@ from klear_core.rollout.engines import open_engine
 from klear_core.runs import schema, store
 from klear_core.runs.log import read_log
 from klear_core.trainer.model_folder import load_model, save_model
+from klear_core.trainer.placing import set_recomputing
 from klear_core.trainer.policy import build_model
 from klear_core.trainer.rl import RLTrainer, StepResult
 from klear_core.trainer.sft import SFTTrainer
@@ -90,6 +91,7 @@ def _imitate(
 ) -> None:
     """The supervised training itself, from the last checkpoint on."""
     job, config = attempt.job, attempt.job.config
+    set_recomputing(model, config.model)
     supervision = open_supervision(config, tokenizer, context=model.config.max_position_embeddings)
     before = store.read_mix(job.folder)
     if attempt.goes_on and before != supervision.mix:
@@ -123,6 +125,7 @@ def _train(attempt: Attempt, report: Report, grader: Grader) -> None:
     job, config = attempt.job, attempt.job.config
     assert job.checkpoint is not None
     model, tokenizer = load_model(job.checkpoint, config.model)
+    set_recomputing(model, config.model)
     engine = open_engine(config.engine, model, tokenizer)
     evaluator = Evaluator(config, engine, tokenizer, grader)
     problems = load_problems(config, "train")

@@ -112,6 +112,7 @@ class SFTConfig:
     warmup_steps: int
     max_grad_norm: float
     pack_tokens: int | None  # of a row that holds several demonstrations, none of which sees another; null = one a row
+    micro_batch_tokens: int | None  # positions of one forward and backward pass, padding included; null = no limit
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -46,6 +46,7 @@ _LIMITS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "sft.learning_rate": (lambda v: 0 < v < math.inf, "> 0"),
     "sft.final_learning_rate": (lambda v: 0 <= v < math.inf, ">= 0"),
     "sft.pack_tokens": (lambda v: v is None or v > 1, "null or > 1"),
+    "sft.micro_batch_tokens": (lambda v: v is None or v > 0, "null or > 0"),
     "sft.warmup_steps": (lambda v: v >= 0, ">= 0"),
     "reward.name": (lambda v: re.fullmatch(r"[a-z][a-z0-9_]*", v) is not None, "lower-case letters, digits and _"),
     "reward.group_filter": (lambda v: v in ("off", "acc"), "off or acc"),
@@ -119,11 +120,13 @@ def check_limits(config: Any) -> None:
             f"rl.pack_tokens is {rl.pack_tokens}; allowed: null or more than rl.max_response_tokens = "
             f"{rl.max_response_tokens}, as a row holds a prompt with its response"
         )
-    if rl.pack_tokens is not None and rl.micro_batch_tokens is not None and rl.micro_batch_tokens < rl.pack_tokens:
-        raise ConfigError(
-            f"rl.micro_batch_tokens is {rl.micro_batch_tokens}; allowed: null or at least "
-            f"rl.pack_tokens = {rl.pack_tokens}, as a row is not cut"
-        )
+    for name, part in (("sft", config.sft), ("rl", rl)):
+        most, row = part.micro_batch_tokens, part.pack_tokens
+        if most is not None and row is not None and most < row:
+            raise ConfigError(
+                f"{name}.micro_batch_tokens is {most}; allowed: null or at least {name}.pack_tokens = {row}, as a row "
+                f"is not cut"
+            )
     if config.sft.final_learning_rate > config.sft.learning_rate:
         raise ConfigError(
             f"sft.final_learning_rate is {config.sft.final_learning_rate:g}; allowed: at most "

@@ -20,3 +20,4 @@ class ModelConfig:
     head_dim: int
     precision: str  # float32 | bf16_master | bf16_kahan
     device: str  # cpu | cuda
+    gradient_checkpointing: bool  # in training, each layer is computed again in its backward pass

@@ -29,6 +29,7 @@ from klear_core.rollout.vllm_version import check_vllm
 _GIB = 2**30
 _CPU_CACHE_GB = 1.0
 _GPU_SHARE = 0.9
+_NO_SHARE = 0.01  # vLLM refuses a GPU with less than its share free, even where kv_cache_gb says what it may take
 _SETTINGS = {
     # The engine has to live in this process for its weights to be replaced by tensors of it.
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
@@ -84,6 +85,7 @@ class VllmEngine:
         check_prompts(prompts, sampling, self._context)
         is_asleep = self._sleeps and self._llm.llm_engine.is_sleeping()
         if is_asleep:
+            torch.cuda.empty_cache()  # vLLM's memory is not torch's: what training left unused goes back first
             self._llm.wake_up(tags=["weights"])
         if self._model is not None:
             self._copy_weights()
@@ -161,7 +163,7 @@ def _open(folder: Path, config: EngineConfig, *, dtype: torch.dtype, device: str
                 enable_prefix_caching=True,
                 use_tqdm_on_load=False,
                 kv_cache_memory_bytes=None if cache_gb is None else int(cache_gb * _GIB),
-                gpu_memory_utilization=_GPU_SHARE,
+                gpu_memory_utilization=_GPU_SHARE if cache_gb is None else _NO_SHARE,
                 enable_sleep_mode=config.sleeps and device == "cuda",
                 disable_log_stats=True,
                 seed=0,

@@ -55,14 +55,17 @@ class Update:
 
 
 class Clock:
-    """Seconds by phase."""
+    """Seconds by phase of work on ``device``."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: torch.device) -> None:
         self.seconds: dict[str, float] = {}
+        self._device = device
         self._last = time.perf_counter()
 
     def lap(self, name: str) -> None:
         """End the phase ``name``, which began with the one before."""
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)  # what was asked of a GPU may still be under way
         now = time.perf_counter()
         self.seconds[name] = now - self._last
         self._last = now

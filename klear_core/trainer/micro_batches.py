@@ -14,26 +14,37 @@ from klear_core.trainer.policy import score
 
 
 def split_rows(batch: TrainBatch, *, micro_batch_tokens: int | None, pack_tokens: int | None) -> list[Tensor]:
-    """Rows of each micro-batch, [rows], ascending: at most ``micro_batch_tokens`` positions go through the model,
-    padding included, or one row (a packed one, with ``pack_tokens``) that alone has more; all rows where it is None.
-
-    Padded rows of similar length share a micro-batch.  The loss of an update is a sum over its rows under the whole
-    step's denominators, so that their order changes rounding only.
-    """
+    """Rows of each micro-batch of a batch, [rows], as of ``split_lengths``; of an empty batch one without rows."""
     num_rows = len(batch.advantages_N)
     if micro_batch_tokens is None or not num_rows:
         return [torch.arange(num_rows)]
     num_prompt = batch.token_ids_NL.shape[1] - batch.response_mask_NT.shape[1]
     prompts = batch.attention_mask_NL[:, :num_prompt].sum(1).tolist()
     responses = batch.attention_mask_NL[:, num_prompt:].sum(1).tolist()
+    parts = split_lengths(prompts, responses, micro_batch_tokens=micro_batch_tokens, pack_tokens=pack_tokens)
+    return [torch.tensor(rows) for rows in parts]
+
+
+def split_lengths(
+    prompts: Sequence[int], responses: Sequence[int], *, micro_batch_tokens: int | None, pack_tokens: int | None
+) -> list[list[int]]:
+    """Rows of each micro-batch, ascending, from the tokens of their prompts and responses: at most
+    ``micro_batch_tokens`` positions go through the model, padding included, or one row (a packed one, with
+    ``pack_tokens``) that alone has more; all rows where it is None.
+
+    Padded rows of similar length share a micro-batch.  The loss of an update is a sum over its rows under the whole
+    step's denominators, so that their order changes rounding only.
+    """
+    if micro_batch_tokens is None:
+        return [list(range(len(prompts)))]
     if pack_tokens is None:
-        order = sorted(range(num_rows), key=lambda n: (-responses[n], -prompts[n]))
+        order = sorted(range(len(prompts)), key=lambda n: (-responses[n], -prompts[n]))
         units = [([n], (prompts[n], responses[n])) for n in order]
     else:
         lengths = [prompt + response for prompt, response in zip(prompts, responses, strict=True)]
         packed = first_fit(lengths, row_tokens=pack_tokens)
         units = [(members, (0, sum(lengths[n] for n in members))) for members in packed]
-    return [torch.tensor(sorted(rows)) for rows in _fill(units, micro_batch_tokens)]
+    return [sorted(rows) for rows in _fill(units, micro_batch_tokens)]
 
 
 def score_rows(model: Any, batch: TrainBatch, rl: RLConfig, *, pad_id: int, entropy: bool) -> TokenScores:

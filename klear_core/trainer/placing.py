@@ -4,6 +4,9 @@ from typing import Any, Protocol
 
 import torch
 
+from klear_core.errors import ConfigError
+from klear_core.model_config import ModelConfig
+
 
 class Held(Protocol):
     """What says how a model is held: the ``ModelConfig`` of a run, or what an evaluation asks for."""
@@ -31,3 +34,18 @@ def place(model: Any, config: Held) -> Any:
     for parameter in model.parameters():
         parameter.data = parameter.data.to(dtype)
     return model.to(config.device)
+
+
+def set_recomputing(model: Any, config: ModelConfig) -> None:
+    """With ``gradient_checkpointing`` a training pass keeps what goes from layer to layer, and computes the inside of
+    each again when its gradient is due; the numbers are the same.
+
+    ConfigError for a model that transformers cannot do this with.
+    """
+    if not config.gradient_checkpointing:
+        return
+    if not model.supports_gradient_checkpointing:
+        raise ConfigError(f"model.gradient_checkpointing is True; allowed for a {type(model).__name__}: false")
+    model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    # Its hook on the embeddings is for models whose weights are frozen, and would keep the native engine's decoder off.
+    model.disable_input_require_grads()

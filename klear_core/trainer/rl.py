@@ -128,7 +128,7 @@ class RLTrainer:
         not finite or more than ``rl.max_skipped_updates`` updates are not.
         """
         for step in range(self._done + 1, self._config.rl.steps + 1):
-            clock = Clock()
+            clock = Clock(self._model.device)
             resumed = self._groups is not None
             groups = self._groups = self._groups or self._collect(step)
             clock.lap("rollout_s")

@@ -11,6 +11,7 @@ from klear_core.config import SFTConfig
 from klear_core.records import SFTExample
 from klear_core.trainer.checkpoint import TrainState, model_tensors, restore_model
 from klear_core.trainer.collate import pad, prompt_ids, response_ids
+from klear_core.trainer.micro_batches import split_lengths
 from klear_core.trainer.optim import Optimizer
 from klear_core.trainer.packing import pack, score_packed
 from klear_core.trainer.policy import score
@@ -64,32 +65,37 @@ class SFTTrainer:
         examples = self._examples(done * size)
         for step in range(done + 1, self._config.steps + 1):
             self._model.train()
-            logprobs, positions = self.score(list(islice(examples, size)))
-            loss = -logprobs.mean()
             self._optimizer.zero_grad()
-            torch.autograd.backward(loss)
+            seen = self._accumulate(list(islice(examples, size)))
             update = self._optimizer.step(self._optimizer.clip())
-            yield {
-                "step": step,
-                "loss": float(loss.detach()),
-                "learning_rate": update.learning_rate,
-                "grad_norm": update.grad_norm,
-                "response_tokens": len(logprobs),
-                "positions": positions,
-            }
+            yield {"step": step, "learning_rate": update.learning_rate, "grad_norm": update.grad_norm} | seen
 
-    def score(self, chosen: list[SFTExample]) -> tuple[torch.Tensor, int]:
-        """Log-probabilities of all response tokens of some demonstrations in one line, nats, with gradient; and how
-        many positions went through the model, padding included.
-        """
-        tokenizer, row_tokens = self._tokenizer, self._config.pack_tokens
+    def _accumulate(self, chosen: list[SFTExample]) -> dict[str, float]:
+        """Gradients of the loss of some demonstrations, summed over their micro-batches; and what was seen of them."""
+        config, tokenizer = self._config, self._tokenizer
         prompts, responses = prompt_ids(tokenizer, chosen), response_ids(tokenizer, chosen)
+        lengths = [[len(row) for row in rows] for rows in (prompts, responses)]
+        tokens, positions, losses = sum(lengths[1]), 0, []
+        for rows in split_lengths(
+            *lengths, micro_batch_tokens=config.micro_batch_tokens, pack_tokens=config.pack_tokens
+        ):
+            logprobs, passed = self._score([prompts[n] for n in rows], [responses[n] for n in rows])
+            loss = -logprobs.sum() / tokens
+            torch.autograd.backward(loss)
+            losses.append(loss.detach())
+            positions += passed
+        return {"loss": float(torch.stack(losses).sum()), "response_tokens": tokens, "positions": positions}
+
+    def _score(self, prompts: list[list[int]], responses: list[list[int]]) -> tuple[torch.Tensor, int]:
+        """Log-probabilities of all response tokens in one line, nats, with gradient; and how many positions went
+        through the model, padding included.
+        """
+        pad_id, row_tokens = self._tokenizer.pad_token_id, self._config.pack_tokens
         if row_tokens is not None:
-            packed = pack(prompts, responses, row_tokens=row_tokens, pad_id=tokenizer.pad_token_id)
-            packed = moved(packed, self._model.device)
+            packed = moved(pack(prompts, responses, row_tokens=row_tokens, pad_id=pad_id), self._model.device)
             logprobs, _ = score_packed(self._model, packed, temperature=1.0, entropy=False)
             return logprobs, packed.token_ids_JL.numel()
-        batch = moved(pad(prompts, responses, pad_id=tokenizer.pad_token_id), self._model.device)
+        batch = moved(pad(prompts, responses, pad_id=pad_id), self._model.device)
         scores = score(
             self._model,
             batch.token_ids_NL,

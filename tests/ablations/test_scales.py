@@ -31,6 +31,7 @@ def test_a_gpu_sweep_trains_a_medium_model_on_a_gpu(sweep, digits, part, tmp_pat
     for config in configs:
         assert (config.model.device, config.model.precision, config.launch.slots) == ("cuda", "float32", 4)
         assert 20e6 < num_parameters(config) < 100e6
+        assert config.rl.micro_batch_tokens == config.sft.micro_batch_tokens == 16384
         # Sweeps about programs keep their task.
         assert config.task.params.get("digits") == digits
         assert config.sweep.name == sweep
@@ -76,6 +77,10 @@ def test_a_preset_starts_from_a_folder_with_the_values_of_the_paper(scale, recip
     assert differing == expected[recipe]
     assert config.reward.verifier == "math_verify"
     assert (config.model.device, config.model.name) == ("cuda", scale)
+    # What the memory of a GPU asks for with answers of 32K tokens.
+    assert (config.engine.name, config.engine.sleeps, config.model.gradient_checkpointing) == ("vllm", True, True)
+    longest = rl.max_response_tokens + 4096
+    assert config.rl.micro_batch_tokens == config.sft.micro_batch_tokens == longest
     (small,) = compose([*arguments, *SMALL_STEPS])
     checked = make_plan([small])
     assert checked.plan.primary.decoding == "t0.6_p0.95"
@@ -87,7 +92,7 @@ def test_a_preset_starts_from_a_folder_with_the_values_of_the_paper(scale, recip
 def test_a_preset_runs_the_clipping_sweep_as_well(stand_in):
     model, arguments = stand_in
     arguments = ["+sweep=clipping", "scale=qwen3_8b", f"sft.checkpoint={model}", *arguments, *SMALL_STEPS]
-    held = ["model.device=cpu", "model.precision=bf16_master"]
+    held = ["model.device=cpu", "model.precision=bf16_master", "engine=native"]
     configs = compose([*arguments, *held, "rl.updates_per_rollout=2", "objective=clip_higher,cispo", "seed=0"])
     assert {(config.model.device, config.model.precision) for config in configs} == {("cpu", "bf16_master")}
     assert {config.objective.name for config in configs} == {"clip_higher", "cispo"}

@@ -38,6 +38,7 @@ LONGEST = 512
 WIDER = ModelConfig(
     **{"name": "wider", "hidden_size": 128, "intermediate_size": 384, "num_layers": 2, "num_heads": 4},
     **{"num_kv_heads": 4, "head_dim": 32, "precision": "float32", "device": "cpu"},
+    gradient_checkpointing=False,
 )
 # Setting -> overrides, then the ways: pack_tokens and micro_batch_tokens. The others are held against the first.
 SETTINGS: dict[str, tuple[list[str], list[tuple[int | None, int | None]]]] = {

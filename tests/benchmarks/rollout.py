@@ -74,7 +74,7 @@ def sampler(side: str, workload: str) -> Callable[[int], int]:
     (hidden, inner, layers, heads, size), count = _SHAPES[name]
     tokenizer: Any = build_tokenizer(max_length=128)
     sizes = {"hidden_size": hidden, "intermediate_size": inner, "num_layers": layers, "head_dim": size}
-    held = {"name": name, "precision": "float32", "device": "cpu"}
+    held = {"name": name, "precision": "float32", "device": "cpu", "gradient_checkpointing": False}
     shape = ModelConfig(num_heads=heads, num_kv_heads=heads, **sizes, **held)
     model = build_model(shape, tokenizer, seed=0).eval()
     prompts = tokenize_prompts(tokenizer, problems(data_seed=0, split="train", count=count, num_terms=4))

@@ -35,7 +35,7 @@ def write_model(folder: Path) -> Path:
     tokenizer.chat_template = _CHAT
     sizes = {"hidden_size": 32, "intermediate_size": 64, "num_layers": 2}
     heads = {"num_heads": 4, "num_kv_heads": 2, "head_dim": 8}
-    shape = ModelConfig(name="tiny", **sizes, **heads, precision="float32", device="cpu")
+    shape = ModelConfig(name="tiny", **sizes, **heads, precision="float32", device="cpu", gradient_checkpointing=False)
     tokenizer.model_max_length = CONTEXT
     model = build_model(shape, tokenizer, seed=0)
     tokenizer.model_max_length = 10**30

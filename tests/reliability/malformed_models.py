@@ -27,7 +27,7 @@ def _whole() -> Path:
 
     sizes = {"hidden_size": 32, "intermediate_size": 64, "num_layers": 2}
     heads = {"num_heads": 4, "num_kv_heads": 2, "head_dim": 8}
-    shape = ModelConfig(name="tiny", **sizes, **heads, precision="float32", device="cpu")
+    shape = ModelConfig(name="tiny", **sizes, **heads, precision="float32", device="cpu", gradient_checkpointing=False)
     tokenizer = build_tokenizer(max_length=128)
     home = tempfile.mkdtemp()
     atexit.register(shutil.rmtree, home, ignore_errors=True)

@@ -98,6 +98,10 @@ _ARGUMENTS: dict[str, list[tuple[list[str], str]]] = {
         (["engine.max_rows=0"], "engine.max_rows is 0; allowed: > 0"),
         (["rl.pack_tokens=10"], "rl.pack_tokens is 10; allowed: null or more than rl.max_response_tokens = 48"),
         (["rl.micro_batch_tokens=0"], "rl.micro_batch_tokens is 0; allowed: null or > 0"),
+        (
+            ["sft.pack_tokens=64", "sft.micro_batch_tokens=32"],
+            "sft.micro_batch_tokens is 32; allowed: null or at least sft.pack_tokens = 64",
+        ),
         (["model.device=auto"], "model.device is 'auto'; allowed: cpu or cuda"),
         (["task.params.num_terms=four"], "task.params.num_terms is 'four'; allowed: a value of type int"),
         (["task.params.teacher_mistakes=0.5"], "task.params.teacher_mistakes is 0.5; allowed: a group of settings"),

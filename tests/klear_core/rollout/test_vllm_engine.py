@@ -96,6 +96,26 @@ def test_opening_leaves_the_random_numbers_of_the_process_alone(model, tokenizer
     assert (random.random(), np.random.random(), torch.rand(1).item()) == expected
 
 
+def test_a_given_cache_is_asked_for_whatever_else_holds_the_gpu(engine):
+    """With a share of its own vLLM opens only where so much of the GPU is free."""
+    cache = engine._llm.llm_engine.vllm_config.cache_config
+    assert cache.kv_cache_memory_bytes == 2**28
+    assert cache.gpu_memory_utilization == 0.01
+
+
+def test_a_sleeping_engine_gets_weights_before_it_gets_its_cache_back(engine, prompts, monkeypatch):
+    """The order on a GPU, where both would not fit beside the weights that come in; the CPU build cannot sleep."""
+    done, llm = [], engine._llm
+    monkeypatch.setattr(engine, "_sleeps", True)
+    monkeypatch.setattr(llm.llm_engine, "is_sleeping", lambda: True)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: done.append("empty_cache"))
+    monkeypatch.setattr(llm, "wake_up", lambda tags: done.extend(tags))
+    monkeypatch.setattr(engine, "_copy_weights", lambda: done.append("copied"))
+    monkeypatch.setattr(llm, "sleep", lambda level: done.append(level))
+    engine.generate(prompts[:1], SAMPLING, KEY)
+    assert done == ["empty_cache", "weights", "copied", "kv_cache", 2]
+
+
 def test_another_device_than_that_of_the_installed_vllm_is_refused(tokenizer, tmp_path):
     with pytest.raises(EngineError, match="sees no device but cpu here, and is to use cuda; allowed: cpu"):
         serve_folder(CONFIG, tmp_path, tokenizer, dtype="float32", device="cuda")

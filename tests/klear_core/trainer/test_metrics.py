@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from klear_core.runs import schema
-from klear_core.trainer.metrics import mismatch_metrics
+from klear_core.trainer.metrics import Clock, mismatch_metrics
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(gaps=st.lists(st.floats(-2, 2), min_size=1, max_size=300))
 def test_they_are_the_mean_the_quantile_the_largest_and_schulmans_k3(gaps):
     found = mismatch_metrics(torch.tensor(gaps, dtype=torch.float64))
@@ -49,3 +49,15 @@ def test_they_are_fields_of_a_step():
     names = set(mismatch_metrics(torch.empty(0)))
     assert names <= set(schema.STEP_FIELDS)
     assert set(schema.LATER_STEP_FIELDS) <= names
+
+
+def test_a_phase_on_a_gpu_ends_when_its_work_is_done(monkeypatch):
+    waited = []
+    monkeypatch.setattr(torch.cuda, "synchronize", waited.append)
+    for device, expected in (("cpu", []), ("cuda", [torch.device("cuda")] * 2)):
+        clock = Clock(torch.device(device))
+        clock.lap("rollout_s")
+        clock.lap("update_s")
+        assert waited == expected
+        assert list(clock.seconds) == ["rollout_s", "update_s"]
+        assert min(clock.seconds.values()) >= 0
