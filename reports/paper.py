@@ -32,7 +32,8 @@ from reports.write import made_beside, write_document
 PAPER_DIR = "_paper"
 _FIGURES = ("results.png", "heatmap.png", "factors.png", "grid.png")  # of each sweep
 _TITLE = "Klear-Reasoner's comparisons, measured beside published"
-_MEASURED = ("model.hidden_size", "task.name", "rl.max_response_tokens", "rl.steps", "sft.steps", "rl.learning_rate")
+_WIDTH = "model.hidden_size"
+_MEASURED = (_WIDTH, "task.name", "rl.max_response_tokens", "rl.steps", "sft.steps", "rl.learning_rate")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,8 +111,7 @@ class _Writer:
             "question gives on a testbed small enough to be asked with several seeds.",
             "",
             "- **Mechanism checks, not a reproduction.** The paper trains an 8B model on competition mathematics and "
-            "code, one run a cell. Here models of 0.1 to 0.4 million parameters do generated arithmetic and short "
-            "programs, 3 to 5 seeds a cell. Effects are compared, never levels.",
+            f"code, one run a cell. Here {self._size()}. Effects are compared, never levels.",
             "- **Arms are paired**: those of a seed share first weights, problems in one order, questions and sampling "
             "seeds. Every interval is a 95 % t interval over seeds unless it says otherwise.",
             "- **Published cells** have the interval that their number of questions allows; no seeds are reported.",
@@ -121,6 +121,15 @@ class _Writer:
             told = control_sentence(self._checks())
             lines.append(f"- **The harness was tested first**: {told} See [Controls](#controls-of-the-harness).")
         return "\n".join([*lines, ""])
+
+    def _size(self) -> str:
+        """Models, tasks and seeds of the sweeps that were run."""
+        swept = [one.data for one in self._swept.values()]
+        widths = sorted({str(data.plan.fixed[_WIDTH]) for data in swept if _WIDTH in data.plan.fixed}, key=int)
+        seeds = sorted({len({run.planned.seed for run in data.runs}) for data in swept})
+        models = f"models of hidden size {' and '.join(widths)}" if widths else "small models"
+        told = f", {' to '.join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))} seeds a cell" if seeds else ""
+        return f"{models} do generated arithmetic and short programs{told}"
 
     def _checks(self) -> list[Check]:
         controls = self._swept[CONTROLS]

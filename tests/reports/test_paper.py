@@ -39,6 +39,7 @@ def test_what_was_run_is_there_with_its_intervals_and_a_link_to_its_own_report(d
     folder, text = document
     assert "[the report of `clipping`](../clipping/report/report.md)" in text
     assert "GPPO learns better than clip-higher" in text
+    assert re.search(r"Here small models do generated arithmetic and short programs, \d seeds a cell\.", text)
     assert (folder / "clipping-results.png").is_file()
     assert (folder / "clipping-verdicts-u4.csv").is_file()
 
@@ -65,6 +66,7 @@ def test_no_table_is_written_under_the_name_of_another(document):
 def test_without_any_run_it_is_all_dashes(tmp_path):
     text = write_paper(tmp_path / "nothing", tmp_path / "document").read_text(encoding="utf-8")
     assert "No sweep was run." in text
+    assert "Here small models do generated arithmetic and short programs. Effects" in text
     assert "+sweep=controls` runs it" in text
 
 
