@@ -33,15 +33,17 @@ def set_up(config: RunConfig) -> None:
 
 
 def set_up_on(device: str, *, slots: int) -> None:
-    """Set up this process: one thread; on a GPU an equal share of its memory, no TF32, and deterministic kernels where
-    there are some.
+    """Set up this process: one thread; on a GPU an equal share of its memory where others run beside it, no TF32, and
+    deterministic kernels where there are some.
     """
     import torch
 
     torch.set_num_threads(1)
     if device != "cuda":
         return
-    torch.cuda.set_per_process_memory_fraction(_USABLE / slots)
+    if slots > 1:
+        # Alone a process needs no share, and what a sleeping engine has given back would count against it.
+        torch.cuda.set_per_process_memory_fraction(_USABLE / slots)
     torch.set_float32_matmul_precision("highest")
     # Where there is none, such as for a cumulative sum, the fast one is used, and the log says so.
     torch.use_deterministic_algorithms(True, warn_only=True)

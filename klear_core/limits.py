@@ -135,6 +135,12 @@ def check_limits(config: Any) -> None:
     heads, kv_heads = config.model.num_heads, config.model.num_kv_heads
     if heads % kv_heads:
         raise ConfigError(f"model.num_kv_heads is {kv_heads}; allowed: a divisor of model.num_heads = {heads}")
+    slots = config.launch.slots or 1
+    if config.engine.sleeps and config.model.device == "cuda" and slots > 1:
+        raise ConfigError(
+            f"engine.sleeps is True with launch.slots = {slots}; allowed: false, as what sleeps still counts against a "
+            f"run's share of the GPU"
+        )
     if config.sandbox.wall_s < config.sandbox.cpu_s:
         raise ConfigError(
             f"sandbox.wall_s is {config.sandbox.wall_s:g}; allowed: at least sandbox.cpu_s = {config.sandbox.cpu_s:g}"

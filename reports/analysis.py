@@ -118,7 +118,7 @@ def _cell(data: SweepData, ask: Ask, told: Mapping[str, RunScore], point: str, t
         planned=len(runs),
         score=mean_interval(list(finished.values())),
         companion=mean_interval([score(run, ask.companion).value for run in runs]),
-        gain=mean_interval(gains),
+        gain=compare(gains).difference,
         per_seed=finished,
         samples=min((found.samples for found in scores.values() if not found.reason), default=0),
         collapsed=sum(bool(run.collapse) for run in runs),

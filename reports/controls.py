@@ -14,7 +14,7 @@ from reports.analysis import NO_VERDICT, Analysis, Versus, analyse
 from reports.comparisons import spec_for
 from reports.load import SweepData, load_sweep
 from reports.markdown import DASH, Table, escape, interval, number
-from reports.stats import ALPHA
+from reports.stats import ALPHA, EQUAL
 
 CONTROLS = "controls"  # the sweep
 MIN_PAIRS = 20
@@ -67,11 +67,12 @@ def false_positive_rate(scores_SR: np.ndarray, *, rng: np.random.Generator, draw
     seeds_R = np.arange(R)
     differences_DR = scores_SR[order_DRS[..., 0], seeds_R] - scores_SR[order_DRS[..., 1], seeds_R]
     errors_D = differences_DR.std(axis=1, ddof=1) / math.sqrt(R)
-    means_D = differences_DR.mean(axis=1)
-    # Equal differences leave an error of 0, where p is 1 if they are 0 and else 0.
+    means_D = np.abs(differences_DR.mean(axis=1))
     with np.errstate(divide="ignore", invalid="ignore"):
-        t_D = np.where(errors_D > 0, np.abs(means_D) / errors_D, np.where(means_D == 0, 0.0, np.inf))
-    return float((2 * stdtr(R - 1, -t_D) < ALPHA).mean())
+        tested_D = 2 * stdtr(R - 1, -means_D / errors_D)
+    # The rule of ``stats.compare``.
+    p_D = np.where(np.ptp(differences_DR, axis=1) > EQUAL, tested_D, np.where(means_D <= EQUAL, 1.0, 2.0 ** (1 - R)))
+    return float((p_D < ALPHA).mean())
 
 
 def stream_scores(data: SweepData, analysis: Analysis) -> np.ndarray:

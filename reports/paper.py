@@ -163,7 +163,7 @@ class _Writer:
 
     def _evaluated(self, paper: PublishedTable) -> list[str]:
         """Checkpoints that were evaluated here above the printed rows, or how to evaluate one."""
-        lost = [f"Not readable: {escape(why)}" for why in self._unreadable]
+        lost = ["", *(f"- Not readable: {escape(why)}" for why in self._unreadable)]
         if any(result.manifest.task in paper.columns for result in self._evaluations):
             told = "Brackets hold the 95 % t interval over questions; `python -m reports table1` writes every score."
             return [self._table(evaluated_table(self._evaluations, paper)), told, *lost, ""]

@@ -5,6 +5,7 @@ import math
 from reports.analysis import NO_VERDICT, NOT_RANKED, Analysis, Versus
 from reports.load import SweepData
 from reports.markdown import escape, interval, number
+from reports.stats import MIN_SEEDS
 from reports.tables import arm_name
 from reports.training_tables import step_means
 
@@ -83,13 +84,12 @@ def _best_gain(data: SweepData, analysis: Analysis, point: str) -> str:
 
 def detectable(analysis: Analysis, point: str) -> str:
     """The minimum detectable effect above a table."""
-    known = [
-        (row.treatment, row.comparison.mde)
-        for row in analysis.versus
-        if row.point == point and not math.isnan(row.comparison.mde)
-    ]
+    asked = [(row.treatment, row.comparison) for row in analysis.versus if row.point == point]
+    known = [(name, comparison.mde) for name, comparison in asked if not math.isnan(comparison.mde)]
     if not known:
-        return "Minimum detectable effect: unknown, as one seed gives no training-variance estimate."
+        alone = all(comparison.difference.n < MIN_SEEDS for _, comparison in asked)
+        why = "one seed gives no training-variance estimate" if alone else "no differences of several seeds vary"
+        return f"Minimum detectable effect: unknown, as {why}."
     listed = ", ".join(f"{name} {number(value)}" for name, value in known)
     return escape(f"Minimum detectable effect at 80 % power, 5 % level and this many seeds, before Holm: {listed}.")
 

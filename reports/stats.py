@@ -20,7 +20,8 @@ ALPHA = 0.05
 # Statistics with fewer runs than this decide nothing.
 MIN_SEEDS = 2
 MAX_EXACT_SEEDS = 16
-_EQUAL = 1e-12  # differences of scores that are nearer are equal: the rest is rounding
+EQUAL = 1e-12  # differences of scores that are nearer are equal: the rest is rounding
+ALL_EQUAL = "all seeds differ by the same, so there is no interval, and p is that of the sign flips"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,9 +135,9 @@ def compare(differences_R: ArrayLike) -> Comparison:
     floor = 2.0 ** -(n - 1) if n else math.nan
     if n < MIN_SEEDS:
         p = math.nan
-    elif np.ptp(differences) > _EQUAL:
+    elif np.ptp(differences) > EQUAL:
         p = float(2 * stdtr(n - 1, -abs(differences.mean()) / standard_error(differences)))
-    elif abs(difference.value) <= _EQUAL:
+    elif abs(difference.value) <= EQUAL:
         p = 1.0
     else:
         p, mde = floor, math.nan

@@ -113,7 +113,7 @@ def compare_arms(left: dict[int, StoredRun], right: dict[int, StoredRun], a: str
     notes = [f"seed {seed}: only {a if seed in left else b} has it" for seed in sorted({*left} ^ {*right})]
     for one, two in zip(ones, twos, strict=True):
         notes += _notes_on(one, two)
-    rows, lone = [], []
+    rows, lone, equal = [], [], []
     for cell in _cells(ones, twos):
         step = _last_common(ones, twos, cell)
         pairs = [pair_up(one, two, cell, step=step) for one, two in zip(ones, twos, strict=True)]
@@ -123,14 +123,18 @@ def compare_arms(left: dict[int, StoredRun], right: dict[int, StoredRun], a: str
         d = found.difference
         counts = sorted({len(pair.differences) for pair in pairs if pair.differences})
         asked = "-".join(map(str, dict.fromkeys((counts[0], counts[-1])))) if counts else "0"
-        interval = f"[{d.low:+.4f}, {d.high:+.4f}]" if d.n >= stats.MIN_SEEDS else "none"
+        interval = "none" if math.isnan(d.low) else f"[{d.low:+.4f}, {d.high:+.4f}]"
         rows.append((*cell, str(step), f"{d.value:+.4f}", interval, _p(found.p), str(d.n), asked))
         if d.n < stats.MIN_SEEDS:
             lone.append(" ".join(cell))
+        elif math.isnan(d.low):
+            equal.append(" ".join(cell))
     notes += _uncompared(ones, twos)
     _refuse_nothing(rows, notes, a, b)
     if lone:
         notes.append(f"one seed gives no training-variance estimate: {', '.join(lone)}")
+    if equal:
+        notes.append(f"{', '.join(equal)}: {stats.ALL_EQUAL}")
     notes.append("intervals are t, df = seeds - 1, scope: these questions; not corrected for the number of rows")
     header = ("split", "decoding", "step", "A - B", "95 % interval", "p", "seeds", "questions")
     return Result(settings=_settings(ones, twos, notes), header=header, rows=rows, notes=notes)

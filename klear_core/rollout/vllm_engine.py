@@ -70,7 +70,9 @@ class VllmEngine:
         with TemporaryDirectory(prefix="vllm-") as folder:
             shape.save_pretrained(folder)
             llm = _open(Path(folder), config, dtype=model.dtype, device=device, load_format="dummy")
-        return cls(llm, tokenizer, model=model, sleeps=config.sleeps and device == "cuda")
+        engine = cls(llm, tokenizer, model=model, sleeps=config.sleeps and device == "cuda")
+        engine._fall_asleep()  # training may come first
+        return engine
 
     @classmethod
     def over_folder(cls, folder: Path, tokenizer: Any, *, config: EngineConfig, dtype: str, device: str) -> Self:
@@ -85,7 +87,7 @@ class VllmEngine:
         check_prompts(prompts, sampling, self._context)
         is_asleep = self._sleeps and self._llm.llm_engine.is_sleeping()
         if is_asleep:
-            torch.cuda.empty_cache()  # vLLM's memory is not torch's: what training left unused goes back first
+            torch.cuda.empty_cache()  # what training has cached goes back first; vLLM 0.32 would also see to it
             self._llm.wake_up(tags=["weights"])
         if self._model is not None:
             self._copy_weights()
@@ -104,13 +106,16 @@ class VllmEngine:
         ids = [tuple(answer.token_ids) for answer in answers]
         logprobs = [_logprobs(row, answer.logprobs) for row, answer in zip(ids, answers, strict=True)]
         completions = completed(self._tokenizer, ids, logprobs, [None] * len(ids))
-        if self._sleeps:
-            self._llm.sleep(level=2)  # weights are copied in anew anyway
+        self._fall_asleep()
         return [tuple(completions[start : start + G]) for start in range(0, len(completions), G)]
 
     def close(self) -> None:
         """Free what vLLM holds; the engine is of no use after it. Done at the end of the process at the latest."""
         self._close()
+
+    def _fall_asleep(self) -> None:
+        if self._sleeps:
+            self._llm.sleep(level=2)  # weights are copied in anew anyway
 
     def _copy_weights(self) -> None:
         """The policy's present weights, in place; what was cached under earlier ones is forgotten."""

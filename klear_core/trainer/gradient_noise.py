@@ -22,11 +22,14 @@ def gradient_noise(
     num_problems: int,
     logprobs_of: Callable[[TrainBatch], Tensor],
     parameters: Sequence[torch.nn.Parameter],
+    *,
+    split: Callable[[TrainBatch], Sequence[Tensor]],
 ) -> GradientNoise:
     """Measured on policy, where every objective's gradient is that of -A log pi: g_p = grad of the mean over problem
     p's response tokens of -A log pi.
 
-    A problem without advantages has the gradient 0 and counts.  The parameters' own gradients are left as they were.
+    A problem without advantages has the gradient 0 and counts.  ``split`` names the rows of a problem that go through
+    the model together.  The parameters' own gradients are left as they were.
     """
     total = [torch.zeros_like(parameter, dtype=torch.float64) for parameter in parameters]
     squares = 0.0
@@ -36,11 +39,19 @@ def gradient_noise(
         kept = rows.rows(rows.advantages_N != 0)
         if not len(kept.advantages_N):
             continue
-        loss_NT = -kept.advantages_N[:, None] * logprobs_of(kept)
-        loss = loss_NT.masked_fill(~kept.response_mask_NT, 0.0).sum() / tokens
-        for sum_, gradient in zip(total, torch.autograd.grad(loss, list(parameters)), strict=True):
+        parts = [_gradient(kept.rows(rows_N), tokens, logprobs_of, parameters) for rows_N in split(kept)]
+        for sum_, *gradients in zip(total, *parts, strict=True):
+            gradient = torch.stack(gradients).sum(0) if len(gradients) > 1 else gradients[0]
             sum_ += gradient
             squares += float((gradient.double() ** 2).sum())
     mean_square = sum(float((sum_**2).sum()) for sum_ in total) / num_problems**2
     variance = (squares - num_problems * mean_square) / (num_problems - 1) if num_problems > 1 else float("nan")
     return GradientNoise(variance=variance, signal=mean_square - variance / num_problems)
+
+
+def _gradient(
+    part: TrainBatch, tokens: int, logprobs_of: Callable[[TrainBatch], Tensor], parameters: Sequence[torch.nn.Parameter]
+) -> tuple[Tensor, ...]:
+    loss_NT = -part.advantages_N[:, None] * logprobs_of(part)
+    loss = loss_NT.masked_fill(~part.response_mask_NT, 0.0).sum() / tokens
+    return torch.autograd.grad(loss, list(parameters))

@@ -214,6 +214,7 @@ class RLTrainer:
             self._config.rl.problems_per_step,
             lambda rows: self.forward(rows, entropy=False).logprobs_NT,
             list(self._model.parameters()),
+            split=self._micro_batches,
         )
 
     def _split(self, batch: TrainBatch) -> list[Tensor]:

@@ -93,6 +93,12 @@ def test_runs_share_the_memory_of_a_gpu_and_round_as_little_as_they_can(make_con
     assert torch.utils.deterministic.fill_uninitialized_memory is False
 
 
+def test_a_run_that_has_a_gpu_to_itself_gets_no_share_of_it(make_config, set_up):
+    """What a sleeping engine has given back would count against the share."""
+    devices.set_up(make_config(CUDA))
+    assert set_up.keys() == {"set_float32_matmul_precision", "use_deterministic_algorithms"}
+
+
 def test_a_run_on_the_cpu_touches_no_setting_of_a_gpu(make_config, set_up):
     devices.set_up(make_config())
     assert set_up == {}

@@ -99,6 +99,14 @@ def test_a_preset_runs_the_clipping_sweep_as_well(stand_in):
     assert len(make_plan(configs).plan.runs) == 2
 
 
+def test_an_engine_that_sleeps_is_alone_on_its_gpu(stand_in):
+    model, arguments = stand_in
+    arguments = ["scale=qwen3_0_6b", f"sft.checkpoint={model}", *arguments, *SMALL_STEPS]
+    with pytest.raises(ConfigError, match=r"engine\.sleeps is True with launch\.slots = 2; allowed: false"):
+        compose([*arguments, "launch.slots=2"])
+    compose([*arguments, "launch.slots=2", "engine.sleeps=false"])
+
+
 @pytest.mark.parametrize("scale", QWEN)
 def test_a_preset_without_a_model_says_how_to_get_one(scale, stand_in):
     with pytest.raises(ConfigError, match=r"sft\.checkpoint is null.*'hf download org/name --local-dir FOLDER'.*hub:"):

@@ -14,7 +14,7 @@ from reports.compared import count_numbers
 from reports.load import load_sweep
 from reports.recount import recount
 from reports.report import write_report
-from reports.stats import mean_interval
+from reports.stats import ALL_EQUAL, mean_interval
 from tests.reports.conftest import ACCURACY
 
 LEVELS = {key: value for key, value in ACCURACY.items() if key[1] == "u4"}
@@ -184,3 +184,17 @@ def test_other_metrics_are_counted_by_hand_too(root, metric):
     write_report(load_sweep(root, "clipping"), root / "clipping" / "report")
     counted, found = recount(root / "clipping", root / "clipping" / "report")
     assert (counted, found) == (31, [])
+
+
+def test_equal_differences_are_told_as_such_and_counted_again_by_hand(write_sweep):
+    """Three seeds that are all wrong in one arm and all right in the other, by any draw: p is 1/4."""
+    runs = write_sweep(accuracy={("clip_higher", "u4"): -1.0, ("gppo", "u4"): 2.0})
+    report = write_report(load_sweep(runs, "clipping"), runs / "clipping" / "report").read_text(encoding="utf-8")
+    assert f"gppo-u4: {ALL_EQUAL}." in report
+    assert "Minimum detectable effect: unknown, as no differences of several seeds vary." in report
+    assert "gppo +1.000" in report
+    assert "| gppo" in report
+    assert "not resolved" in report
+    numbers, differences = recount(runs / "clipping", runs / "clipping" / "report")
+    assert numbers > 0
+    assert differences == []

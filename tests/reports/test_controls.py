@@ -6,6 +6,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
 from klear_core.runs import schema, store
@@ -68,6 +70,19 @@ def test_the_rate_is_that_of_scipys_test_on_the_same_draws():
         differences = [scores_SR[draw[r, 0], r] - scores_SR[draw[r, 1], r] for r in range(3)]
         called += scipy_stats.ttest_1samp(differences, 0.0).pvalue < 0.05
     assert false_positive_rate(scores_SR, rng=np.random.default_rng(7), draws=200) == called / 200
+
+
+@settings(max_examples=40)
+@given(seed=st.integers(0, 1000), runs=st.integers(2, 5), seeds=st.integers(2, 6))
+def test_on_coarse_scores_it_is_the_test_of_the_verdicts(seed, runs, seeds):
+    """Few questions: many comparisons have equal differences."""
+    scores_SR = np.random.default_rng(seed).integers(4, 7, size=(runs, seeds)) / 10
+    order = np.random.default_rng(7).random((50, seeds, runs)).argsort(axis=2)
+    called = 0
+    for draw in order:
+        one, two = (scores_SR[draw[:, k], np.arange(seeds)] for k in (0, 1))
+        called += compare(one - two).p < 0.05
+    assert false_positive_rate(scores_SR, rng=np.random.default_rng(7), draws=50) == called / 50
 
 
 def test_too_few_runs_give_no_rate_and_equal_scores_are_never_called_different():

@@ -9,6 +9,7 @@ NAME = "clipping-gppo-u4-seed0"  # of the results
 SHAPE = ModelConfig(
     **{"name": "test", "hidden_size": 32, "intermediate_size": 64, "num_layers": 2, "num_heads": 4},
     **{"num_kv_heads": 2, "head_dim": 8, "precision": "float32", "device": "cpu"},
+    gradient_checkpointing=False,
 )
 
 

@@ -74,6 +74,16 @@ def test_arms_are_paired_by_seed_under_the_t_interval_of_the_report(runs):
     assert row == ["3", f"{d.value:+.4f}", f"[{d.low:+.4f},", f"{d.high:+.4f}]", f"{found.p:.3f}", "3", "12"]
 
 
+def test_equal_differences_of_all_seeds_have_no_interval_and_the_p_of_their_signs(runs):
+    for seed in range(3):
+        put(runs, f"gppo-u4/seed{seed}", [[1], [1], [1], [0]])
+        put(runs, f"clip_higher-u4/seed{seed}", [[1], [0], [1], [0]])
+    out = ablations("compare", A, B, "--runs", runs).stdout
+    assert table(out) == {("test", "t1.0"): ["3", "+0.2500", "none", "0.250", "3", "4"]}
+    assert f"test t1.0: {stats.ALL_EQUAL}" in out
+    assert "one seed gives no" not in out
+
+
 def test_questions_seeds_and_cells_of_one_side_are_told(runs):
     greedy = answers("test", "greedy", 3, [[1]])
     put(runs, "gppo-u4/seed0", [[1], [1], [1]], extra=greedy)

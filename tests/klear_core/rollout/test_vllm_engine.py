@@ -116,6 +116,15 @@ def test_a_sleeping_engine_gets_weights_before_it_gets_its_cache_back(engine, pr
     assert done == ["empty_cache", "weights", "copied", "kv_cache", 2]
 
 
+def test_an_engine_that_sleeps_is_asleep_when_it_is_opened(model, tokenizer, monkeypatch):
+    """A resumed run trains before it samples."""
+    slept = []
+    monkeypatch.setattr(VllmEngine, "_fall_asleep", lambda engine: slept.append(engine))
+    opened = VllmEngine.over_model(model, tokenizer, config=CONFIG)
+    assert slept == [opened]
+    opened.close()
+
+
 def test_another_device_than_that_of_the_installed_vllm_is_refused(tokenizer, tmp_path):
     with pytest.raises(EngineError, match="sees no device but cpu here, and is to use cuda; allowed: cpu"):
         serve_folder(CONFIG, tmp_path, tokenizer, dtype="float32", device="cuda")

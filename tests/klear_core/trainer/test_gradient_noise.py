@@ -42,6 +42,10 @@ def logprobs(weights):
     return lambda rows: torch.tanh(rows.token_ids_NL @ weights[0] + weights[1])
 
 
+def whole(rows):
+    return [torch.arange(len(rows.advantages_N))]
+
+
 def gradients(batch, weights):
     """g_p written out: every counted token of a problem in one mean."""
     found = []
@@ -61,14 +65,21 @@ def gradients(batch, weights):
 
 def test_variance_and_signal_are_those_of_the_gradients_written_out(batch, weights):
     g = gradients(batch, weights)
-    noise = gradient_noise(batch, P, logprobs(weights), weights)
+    noise = gradient_noise(batch, P, logprobs(weights), weights, split=whole)
     variance = float(((g - g.mean(0)) ** 2).sum() / (P - 1))
     assert noise.variance == pytest.approx(variance, rel=1e-5)
     assert noise.signal == pytest.approx(float((g.mean(0) ** 2).sum()) - variance / P, rel=1e-4)
 
 
+def test_rows_that_go_through_one_by_one_give_the_same(batch, weights):
+    single = gradient_noise(batch, P, logprobs(weights), weights, split=lambda rows: whole(rows)[0].split(1))
+    together = gradient_noise(batch, P, logprobs(weights), weights, split=whole)
+    assert single.variance == pytest.approx(together.variance, rel=1e-5)
+    assert single.signal == pytest.approx(together.signal, rel=1e-4)
+
+
 def test_it_leaves_the_parameters_gradients_alone(batch, weights):
-    gradient_noise(batch, P, logprobs(weights), weights)
+    gradient_noise(batch, P, logprobs(weights), weights, split=whole)
     assert all(weight.grad is None for weight in weights)
 
 
@@ -76,7 +87,7 @@ def test_twice_the_advantages_are_four_times_the_noise(batch, weights):
     import dataclasses
 
     louder = dataclasses.replace(batch, advantages_N=2 * batch.advantages_N)
-    first, second = (gradient_noise(each, P, logprobs(weights), weights) for each in (batch, louder))
+    first, second = (gradient_noise(each, P, logprobs(weights), weights, split=whole) for each in (batch, louder))
     assert second.variance == pytest.approx(4 * first.variance, rel=1e-5)
 
 
@@ -84,5 +95,5 @@ def test_without_any_advantage_there_is_neither_noise_nor_signal(batch, weights)
     import dataclasses
 
     silent = dataclasses.replace(batch, advantages_N=torch.zeros(P * G))
-    noise = gradient_noise(silent, P, logprobs(weights), weights)
+    noise = gradient_noise(silent, P, logprobs(weights), weights, split=whole)
     assert (noise.variance, noise.signal) == (0.0, 0.0)

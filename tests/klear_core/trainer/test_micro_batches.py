@@ -271,16 +271,23 @@ def test_the_packed_positions_of_a_micro_batch_keep_the_budget(make_trainer, bat
     assert max(seen) <= 130
 
 
-def test_packing_leaves_the_gradient_noise_as_it_is(make_trainer, batch):
-    measured = []
-    for way in ((None, None), (64, None)):
-        trainer = make_trainer(*way)
+def test_neither_packing_nor_micro_batches_change_the_gradient_noise(make_trainer, batch):
+    measured, passes = [], []
+    for way in ((None, None), (64, None), (None, 40)):
+        trainer, rows_of_passes = make_trainer(*way), []
+
+        def logprobs_of(rows, trainer=trainer, seen=rows_of_passes):
+            seen.append(len(rows.advantages_N))
+            return trainer.forward(rows, entropy=False).logprobs_NT
+
         weights = list(trainer._model.parameters())
-        measured.append(
-            gradient_noise(batch, 8, lambda rows, t=trainer: t.forward(rows, entropy=False).logprobs_NT, weights)
-        )
-    assert measured[0].variance == pytest.approx(measured[1].variance, rel=1e-10)
-    assert measured[0].signal == pytest.approx(measured[1].signal, rel=1e-10)
+        measured.append(gradient_noise(batch, 8, logprobs_of, weights, split=trainer._micro_batches))
+        passes.append(rows_of_passes)
+    for found in measured[1:]:
+        assert found.variance == pytest.approx(measured[0].variance, rel=1e-10)
+        assert found.signal == pytest.approx(measured[0].signal, rel=1e-10)
+    assert len(passes[2]) > len(passes[0]) == len(passes[1]) == 8
+    assert sum(passes[2]) == sum(passes[0])
 
 
 def test_budgets_that_cannot_be_met_are_refused(make_config, batch):
