@@ -79,14 +79,14 @@ class SFTTrainer:
         for rows in split_lengths(
             *lengths, micro_batch_tokens=config.micro_batch_tokens, pack_tokens=config.pack_tokens
         ):
-            logprobs, passed = self._score([prompts[n] for n in rows], [responses[n] for n in rows])
+            logprobs, passed = self.score([prompts[n] for n in rows], [responses[n] for n in rows])
             loss = -logprobs.sum() / tokens
             torch.autograd.backward(loss)
             losses.append(loss.detach())
             positions += passed
         return {"loss": float(torch.stack(losses).sum()), "response_tokens": tokens, "positions": positions}
 
-    def _score(self, prompts: list[list[int]], responses: list[list[int]]) -> tuple[torch.Tensor, int]:
+    def score(self, prompts: list[list[int]], responses: list[list[int]]) -> tuple[torch.Tensor, int]:
         """Log-probabilities of all response tokens in one line, nats, with gradient; and how many positions went
         through the model, padding included.
         """

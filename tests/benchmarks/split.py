@@ -1,10 +1,11 @@
 """Where the time of an RL step at laptop scale goes: by phase, and how much of it is matrix products.
 
-    python tests/benchmarks/split.py [--steps 6] [--updates 4 16]
+    python tests/benchmarks/split.py [--steps 6] [--updates 4 16] [--compile]
 
 Trains the supervised start of seed 0, then makes the same steps twice from it: once plain, for seconds by phase, and
 once under torch's profiler, for the seconds inside matrix products (attention's among them).  Their quotient is the
-share of a step that a faster harness could not save.  The last step before the clock starts warms up.
+share of a step that a faster harness could not save.  The last step before the clock starts warms up.  ``--compile``
+has torch compile the training's forward and backward pass, and tells how long the step that does it takes.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import os
 import statistics
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +52,11 @@ def train_start(config: RunConfig, folder: Path) -> None:
     save_model(folder, model, tokenizer)
 
 
-def steps(config: RunConfig, folder: Path) -> Any:
+def steps(config: RunConfig, folder: Path, *, compiled: bool) -> Any:
     """The steps of a trainer that starts there."""
     model, tokenizer = load_model(folder)
+    if compiled:
+        model.base_model.compile(dynamic=True)  # mini-batches differ in their rows
     graded = Grader(Scoring(scores={verdict: float(verdict is Verdict.CORRECT) for verdict in Verdict}, soft=False))
     engine = open_engine(config.engine, model, tokenizer)
     problems = load_problems(config, "train")
@@ -60,9 +64,9 @@ def steps(config: RunConfig, folder: Path) -> Any:
     return RLTrainer(config, model=model, tokenizer=tokenizer, **given).steps()
 
 
-def products_s(config: RunConfig, folder: Path, count: int) -> float:
+def products_s(config: RunConfig, folder: Path, count: int, *, compiled: bool) -> float:
     """Seconds inside matrix products, a step."""
-    run = steps(config, folder)
+    run = steps(config, folder, compiled=compiled)
     next(run)
     with profile(activities=[ProfilerActivity.CPU]) as profiler:
         for _ in range(count):
@@ -76,6 +80,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=6)
     parser.add_argument("--updates", type=int, nargs="+", default=[4, 16])
+    parser.add_argument("--compile", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)
     metrics = []
@@ -85,19 +90,22 @@ def main() -> None:
             (config,) = compose([f"rl.updates_per_rollout={updates}", "rl.steps=1000"])
             if not start.exists():
                 train_start(config, start)
-            run = steps(config, start)
+            run = steps(config, start, compiled=options.compile)
+            started = time.perf_counter()
             next(run)
+            if options.compile:
+                print(f"{updates} updates: the first step, which compiles, {time.perf_counter() - started:.1f} s")
             found: list[StepResult] = [next(run) for _ in range(options.steps)]
             phases = {name: statistics.median(one.seconds[name] for one in found) for name in PHASES}
             step_s = statistics.median(sum(one.seconds.values()) for one in found)
-            inside_s = products_s(config, start, options.steps)
+            inside_s = products_s(config, start, options.steps, compiled=options.compile)
             told = ", ".join(f"{name[:-2]} {seconds:.3f}" for name, seconds in phases.items())
             outside = 1 - inside_s / step_s
             print(f"{updates} updates: a step {step_s:.3f} s ({told}); {outside:.0%} of it outside matrix products")
             metrics.append(
                 Metric(name=f"outside products, {updates} updates", value=outside, unit="share", better="lower")
             )
-    tell(metrics, steps=options.steps, threads=1)
+    tell(metrics, steps=options.steps, threads=1, **({"compiled": True} if options.compile else {}))
 
 
 if __name__ == "__main__":

@@ -70,10 +70,10 @@ def sft_waits(value: str) -> None:
 def _at_third_sft_update(act: Callable[[], None]) -> None:
     original, seen = SFTTrainer.score, iter(range(1, 10**9))
 
-    def score(self: SFTTrainer, chosen: Any) -> tuple[Tensor, int]:
+    def score(self: SFTTrainer, prompts: Any, responses: Any) -> tuple[Tensor, int]:
         if next(seen) == 3:
             act()
-        return original(self, chosen)
+        return original(self, prompts, responses)
 
     SFTTrainer.score = score  # type: ignore[method-assign]
 

