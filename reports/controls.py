@@ -7,14 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.special import stdtr
 
 from klear_core.runs import schema, store
 from reports.analysis import NO_VERDICT, Analysis, Versus, analyse
 from reports.comparisons import spec_for
 from reports.load import SweepData, load_sweep
 from reports.markdown import DASH, Table, escape, interval, number
-from reports.stats import ALPHA, EQUAL
+from reports.stats import ALPHA, paired_p
 
 CONTROLS = "controls"  # the sweep
 MIN_PAIRS = 20
@@ -66,13 +65,7 @@ def false_positive_rate(scores_SR: np.ndarray, *, rng: np.random.Generator, draw
     order_DRS = rng.random((draws, R, S)).argsort(axis=2)
     seeds_R = np.arange(R)
     differences_DR = scores_SR[order_DRS[..., 0], seeds_R] - scores_SR[order_DRS[..., 1], seeds_R]
-    errors_D = differences_DR.std(axis=1, ddof=1) / math.sqrt(R)
-    means_D = np.abs(differences_DR.mean(axis=1))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        tested_D = 2 * stdtr(R - 1, -means_D / errors_D)
-    # The rule of ``stats.compare``.
-    p_D = np.where(np.ptp(differences_DR, axis=1) > EQUAL, tested_D, np.where(means_D <= EQUAL, 1.0, 2.0 ** (1 - R)))
-    return float((p_D < ALPHA).mean())
+    return float((paired_p(differences_DR) < ALPHA).mean())
 
 
 def stream_scores(data: SweepData, analysis: Analysis) -> np.ndarray:

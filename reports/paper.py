@@ -53,7 +53,7 @@ def write_paper(runs_dir: Path, folder: Path, *, report_link: str = "../{sweep}/
     evaluations, unreadable = read_results(runs_dir)
     swept = {name: _measured(runs_dir, name) for name in _names() if (runs_dir / name / schema.PLAN_FILE).is_file()}
     with made_beside(folder) as beside:
-        writer = _Writer(swept, (evaluations, unreadable), beside, report_link)
+        writer = _Writer(swept, evaluations, unreadable, beside, report_link)
         write_document(
             beside,
             "paper",
@@ -84,12 +84,14 @@ class _Writer:
     def __init__(
         self,
         swept: Mapping[str, Measured],
-        evaluations: tuple[Sequence[BenchmarkResult], Sequence[str]],
+        evaluations: Sequence[BenchmarkResult],
+        unreadable: Sequence[str],
         folder: Path,
         report_link: str,
     ) -> None:
         self._swept = swept
-        self._evaluations, self._unreadable = evaluations
+        self._evaluations = evaluations
+        self._unreadable = unreadable
         self._folder = folder
         self._report_link = report_link
         self.tables: list[Table] = []

@@ -20,7 +20,7 @@ ALPHA = 0.05
 # Statistics with fewer runs than this decide nothing.
 MIN_SEEDS = 2
 MAX_EXACT_SEEDS = 16
-EQUAL = 1e-12  # differences of scores that are nearer are equal: the rest is rounding
+_EQUAL = 1e-12  # differences of scores that are nearer are equal: the rest is rounding
 ALL_EQUAL = "all seeds differ by the same, so there is no interval, and p is that of the sign flips"
 
 
@@ -43,6 +43,11 @@ class Comparison:
     sign_flip_p: float  # exact, two-sided
     sign_flip_floor: float  # the smallest value that p can take: 2^-(n-1)
     mde: float  # minimum detectable effect at 80 % power
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether several seeds differ by the same, and not by 0: then there is no interval and no ``mde``."""
+        return self.difference.n >= MIN_SEEDS and math.isnan(self.difference.low)
 
 
 def mean_interval(values: ArrayLike, level: float = 1 - ALPHA) -> Estimate:
@@ -123,32 +128,33 @@ def _question_means(scores_QS: ArrayLike) -> np.ndarray:
 
 
 def compare(differences_R: ArrayLike) -> Comparison:
-    """The deciding comparison from per-seed paired differences (arm minus baseline, the same seed).
-
-    p is that of the t test on the differences, df = n - 1 (Miller, section 4).  Where all are equal and not 0, as may
-    be with coarse scores, there is no spread to test by: p is that of the sign flips, 2^-(n-1), and there is neither an
-    interval nor a minimum detectable effect.
-    """
+    """The deciding comparison from per-seed paired differences (arm minus baseline, the same seed)."""
     differences = _finite(differences_R)
     n = len(differences)
     difference, mde = mean_interval(differences), minimum_detectable_effect(differences)
-    floor = 2.0 ** -(n - 1) if n else math.nan
-    if n < MIN_SEEDS:
-        p = math.nan
-    elif np.ptp(differences) > EQUAL:
-        p = float(2 * stdtr(n - 1, -abs(differences.mean()) / standard_error(differences)))
-    elif abs(difference.value) <= EQUAL:
-        p = 1.0
-    else:
-        p, mde = floor, math.nan
-        difference = replace(difference, low=math.nan, high=math.nan)
+    if n >= MIN_SEEDS and np.ptp(differences) <= _EQUAL < abs(difference.value):
+        difference, mde = replace(difference, low=math.nan, high=math.nan), math.nan
     return Comparison(
         difference=difference,
-        p=p,
+        p=float(paired_p(differences)) if n >= MIN_SEEDS else math.nan,
         sign_flip_p=sign_flip_p(differences),
-        sign_flip_floor=floor,
+        sign_flip_floor=2.0 ** -(n - 1) if n else math.nan,
         mde=mde,
     )
+
+
+def paired_p(differences: np.ndarray) -> np.ndarray:
+    """Two-sided p of the paired differences of at least two seeds, which lie along the last axis.
+
+    That of the t test, df = seeds - 1 (Miller, section 4).  Where all are equal, as may be with coarse scores, there is
+    no spread to test by: p is that of the sign flips, 2^-(seeds-1), and 1 where they are 0.
+    """
+    R = differences.shape[-1]
+    means, errors = np.abs(differences.mean(axis=-1)), differences.std(axis=-1, ddof=1) / math.sqrt(R)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        tested = 2 * stdtr(R - 1, -means / errors)
+    flipped = np.where(means <= _EQUAL, 1.0, 2.0 ** (1 - R))
+    return np.where(np.ptp(differences, axis=-1) > _EQUAL, tested, flipped)
 
 
 def minimum_detectable_effect(differences_R: ArrayLike, power: float = 0.8) -> float:

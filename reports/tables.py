@@ -8,7 +8,7 @@ import pandas as pd
 from reports.analysis import NO_VERDICT, Analysis, Cell, Versus
 from reports.load import SweepData
 from reports.markdown import DASH, Table, interval, number
-from reports.stats import ALL_EQUAL, ALPHA, MIN_SEEDS, compare, holm
+from reports.stats import ALL_EQUAL, ALPHA, compare, holm
 
 
 def arm_name(treatment: str, point: str) -> str:
@@ -62,7 +62,7 @@ def _verdict_notes(versus: Versus, *, comparisons: int) -> list[str]:
             f"{name}: its 95 % interval excludes 0, but not after Holm over the {comparisons} comparisons of this "
             f"sweep (adjusted p {number(versus.adjusted_p)}), so it is not resolved."
         )
-    if len(versus.seeds) >= MIN_SEEDS and math.isnan(found.low):
+    if versus.comparison.is_constant:
         notes.append(f"{name}: {ALL_EQUAL}.")
     if len(versus.seeds) < versus.planned:
         notes.append(

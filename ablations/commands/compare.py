@@ -127,7 +127,7 @@ def compare_arms(left: dict[int, StoredRun], right: dict[int, StoredRun], a: str
         rows.append((*cell, str(step), f"{d.value:+.4f}", interval, _p(found.p), str(d.n), asked))
         if d.n < stats.MIN_SEEDS:
             lone.append(" ".join(cell))
-        elif math.isnan(d.low):
+        if found.is_constant:
             equal.append(" ".join(cell))
     notes += _uncompared(ones, twos)
     _refuse_nothing(rows, notes, a, b)

@@ -30,7 +30,7 @@ def pad(prompts: Sequence[Sequence[int]], responses: Sequence[Sequence[int]], *,
     attention_NL = (place_L >= -prompt_lengths_N1) & (place_L < response_lengths_N1)
     rows = chain.from_iterable(zip(prompts, responses, strict=True))
     return PaddedTokens(
-        token_ids_NL=_filled(attention_NL, rows, otherwise=pad_id, dtype=torch.int64),
+        token_ids_NL=_filled(attention_NL, rows, otherwise=pad_id, dtype=np.int64),
         attention_mask_NL=attention_NL,
         response_mask_NT=attention_NL[:, width:],
     )
@@ -40,14 +40,14 @@ def _lengths(rows: Sequence[Sequence[int]]) -> Tensor:
     return torch.tensor([len(row) for row in rows])[:, None]
 
 
-def _filled(mask: Tensor, rows: Iterable[Sequence[float]], *, otherwise: float, dtype: torch.dtype) -> Tensor:
+def _filled(mask: Tensor, rows: Iterable[Sequence[float]], *, otherwise: float, dtype: type[np.generic]) -> Tensor:
     """The numbers of all rows where ``mask`` is True, in its order.
 
     They are written at once: a list of the width of the longest row for every row would take far more time and memory.
     """
-    flat = np.fromiter(chain.from_iterable(rows), dtype=np.int64 if dtype == torch.int64 else np.float64)
-    filled = torch.full(mask.shape, otherwise, dtype=dtype)
-    filled[mask] = torch.from_numpy(flat).to(dtype)
+    values = torch.from_numpy(np.fromiter(chain.from_iterable(rows), dtype=dtype))
+    filled = torch.full(mask.shape, otherwise, dtype=values.dtype)
+    filled[mask] = values
     return filled
 
 
@@ -92,7 +92,7 @@ def collate(groups: Sequence[RolloutGroup], advantages_PG: Tensor, counted_PG: T
         attention_mask_NL=padded.attention_mask_NL,
         response_mask_NT=padded.response_mask_NT,
         old_logprobs_NT=torch.full(padded.response_mask_NT.shape, torch.nan),
-        sampler_logprobs_NT=_filled(padded.response_mask_NT, sampled, otherwise=0.0, dtype=torch.float32),
+        sampler_logprobs_NT=_filled(padded.response_mask_NT, sampled, otherwise=0.0, dtype=np.float32),
         advantages_N=advantages_PG.flatten(),
         group_index_N=torch.arange(len(groups)).repeat_interleave(advantages_PG.shape[1]),
         counted_N=counted_PG.flatten(),

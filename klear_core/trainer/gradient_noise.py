@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import torch
 from torch import Tensor
@@ -39,9 +40,9 @@ def gradient_noise(
         kept = rows.rows(rows.advantages_N != 0)
         if not len(kept.advantages_N):
             continue
-        parts = [_gradient(kept.rows(rows_N), tokens, logprobs_of, parameters) for rows_N in split(kept)]
-        for sum_, *gradients in zip(total, *parts, strict=True):
-            gradient = torch.stack(gradients).sum(0) if len(gradients) > 1 else gradients[0]
+        parts = (_gradient(kept.rows(rows_N), tokens, logprobs_of, parameters) for rows_N in split(kept))
+        gradients: Sequence[Tensor] = reduce(_added, parts)
+        for sum_, gradient in zip(total, gradients, strict=True):
             sum_ += gradient
             squares += float((gradient.double() ** 2).sum())
     mean_square = sum(float((sum_**2).sum()) for sum_ in total) / num_problems**2
@@ -51,7 +52,11 @@ def gradient_noise(
 
 def _gradient(
     part: TrainBatch, tokens: int, logprobs_of: Callable[[TrainBatch], Tensor], parameters: Sequence[torch.nn.Parameter]
-) -> tuple[Tensor, ...]:
+) -> Sequence[Tensor]:
     loss_NT = -part.advantages_N[:, None] * logprobs_of(part)
     loss = loss_NT.masked_fill(~part.response_mask_NT, 0.0).sum() / tokens
     return torch.autograd.grad(loss, list(parameters))
+
+
+def _added(one: Sequence[Tensor], other: Sequence[Tensor]) -> list[Tensor]:
+    return [first + second for first, second in zip(one, other, strict=True)]

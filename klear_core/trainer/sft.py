@@ -74,11 +74,15 @@ class SFTTrainer:
         """Gradients of the loss of some demonstrations, summed over their micro-batches; and what was seen of them."""
         config, tokenizer = self._config, self._tokenizer
         prompts, responses = prompt_ids(tokenizer, chosen), response_ids(tokenizer, chosen)
-        lengths = [[len(row) for row in rows] for rows in (prompts, responses)]
-        tokens, positions, losses = sum(lengths[1]), 0, []
-        for rows in split_lengths(
-            *lengths, micro_batch_tokens=config.micro_batch_tokens, pack_tokens=config.pack_tokens
-        ):
+        prompt_tokens, response_tokens = [len(row) for row in prompts], [len(row) for row in responses]
+        parts = split_lengths(
+            prompt_tokens,
+            response_tokens,
+            micro_batch_tokens=config.micro_batch_tokens,
+            pack_tokens=config.pack_tokens,
+        )
+        tokens, positions, losses = sum(response_tokens), 0, []
+        for rows in parts:
             logprobs, passed = self.score([prompts[n] for n in rows], [responses[n] for n in rows])
             loss = -logprobs.sum() / tokens
             torch.autograd.backward(loss)
