@@ -1,13 +1,13 @@
-"""The native engine: sampling from a transformers causal LM, each prompt computed once for its whole group."""
+"""The native engine: sampling from a transformers causal LM, the same tokens of a group computed once."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from klear_core.records import Completion, Prompt, RandomKey, SamplingParams
+from klear_core.rollout.branches import advance
 from klear_core.rollout.decoder import Decoder
 from klear_core.rollout.engine import draws_of, generate_in_chunks
 from klear_core.rollout.model_decoder import ModelDecoder
@@ -56,34 +56,25 @@ class NativeEngine:
     def _generate_chunk(
         self, begin: Callable[..., Decoder], prompts: Sequence[Prompt], sampling: SamplingParams, key: RandomKey
     ) -> list[tuple[Completion, ...]]:
-        G, T = sampling.num_samples, sampling.max_tokens
-        N = len(prompts) * G
+        P, G, T = len(prompts), sampling.num_samples, sampling.max_tokens
         drawn = draws_of(prompts, sampling, key)
         draws_NT = None if drawn is None else torch.from_numpy(drawn)
-        decoder = begin(prompts, repeats=G, max_tokens=T)
-        sampled = Sampled(N, T)
-        rows, is_open = torch.arange(N), torch.ones(N, dtype=torch.bool)
+        decoder = begin(prompts, max_rows=P * G, max_tokens=T)
+        sampled = Sampled(P * G, T)
+        open_N = torch.arange(P * G)  # completions that go on
+        row_N = torch.arange(P).repeat_interleave(G)  # of the decoder, for each of them
+        if decoder.is_static:
+            decoder.select(row_N)
+            row_N = torch.arange(P * G)
         for t in range(T):
-            choice = choose(decoder.logits_NV, sampling, None if draws_NT is None else draws_NT[rows, t]).cpu()
-            sampled.put(t, rows, choice)
-            ended = choice.tokens_N == self._tokenizer.eos_token_id
-            sampled.lengths_N[rows[ended & is_open]] = t + 1
-            is_open &= ~ended
-            num_open = int(is_open.sum())
-            if t + 1 == T or num_open == 0:
+            logits_NV = decoder.logits_MV[row_N.to(decoder.logits_MV.device)]
+            choice = choose(logits_NV, sampling, None if draws_NT is None else draws_NT[open_N, t]).cpu()
+            sampled.put(t, open_N, choice)
+            goes_on = choice.tokens_N != self._tokenizer.eos_token_id
+            sampled.lengths_N[open_N[~goes_on]] = t + 1
+            open_N, row_N = open_N[goes_on], row_N[goes_on]
+            if t + 1 == T or not len(open_N):
                 break
-            tokens = choice.tokens_N
-            if num_open <= (1 - decoder.compact_at) * len(rows):
-                order = _closed_up(is_open, num_open)
-                decoder.keep(order)
-                rows, tokens, is_open = rows[order], tokens[order], is_open[order]
-            decoder.decode(tokens.to(decoder.logits_NV.device))
+            row_N = advance(decoder, row_N, choice.tokens_N[goes_on])
         completions = sampled.completions(self._tokenizer)
-        return [tuple(completions[p * G : (p + 1) * G]) for p in range(len(prompts))]
-
-
-def _closed_up(is_open: Tensor, num_open: int) -> Tensor:
-    """Indices of the open rows: those at the end take the places of finished ones, and the others stay."""
-    order = torch.arange(num_open)
-    order[~is_open[:num_open]] = is_open[num_open:].nonzero().squeeze(1) + num_open
-    return order
+        return [tuple(completions[p * G : (p + 1) * G]) for p in range(P)]

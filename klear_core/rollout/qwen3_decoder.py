@@ -8,6 +8,7 @@ from torch.nn import functional as nnf
 
 from klear_core.records import Prompt
 from klear_core.rollout.cuda_graphs import GraphedStep
+from klear_core.rollout.decoder import copy_rows
 from klear_core.rollout.qwen3_weights import Qwen3Weights
 
 # Attention sees lengths rounded up to a bucket: torch leaves softmaxes of fewer than 16 numbers and products of fewer
@@ -26,9 +27,9 @@ class Qwen3Decoder:
     """
 
     def __init__(
-        self, weights: Qwen3Weights, prompts: Sequence[Prompt], *, repeats: int, max_tokens: int, graphs: bool
+        self, weights: Qwen3Weights, prompts: Sequence[Prompt], *, max_rows: int, max_tokens: int, graphs: bool
     ) -> None:
-        """Run each prompt once, for ``repeats`` rows each; up to ``max_tokens`` are to follow."""
+        """Run each prompt; up to ``max_tokens`` are to follow, in up to ``max_rows`` rows."""
         self._weights = weights
         is_small = weights.head_dim < _SMALL_HEAD
         self._bucket = _BUCKET_OF_GRAPHS if graphs else _BUCKET_OF_SMALL_HEADS if is_small else _BUCKET
@@ -36,58 +37,58 @@ class Qwen3Decoder:
         self.compact_at = 0.5 if graphs else 0.0625
         lengths = [len(prompt.token_ids) for prompt in prompts]
         self._column = width = max(lengths)  # that the next token goes to
-        N, columns = len(prompts) * repeats, self._rounded(width + max_tokens)
+        columns = self._rounded(width + max_tokens)
         like = weights.embedding_VC
         lengths_P = torch.tensor(lengths, device=like.device)
         angles_LF = torch.arange(columns, device=like.device)[:, None] * weights.frequencies_F
         self._turns_LF = torch.polar(torch.ones_like(angles_LF), angles_LF)
-        shape = (N, weights.kv_heads, columns, weights.head_dim)
+        # Room for all rows, of which the first are in use.
+        shape = (max_rows, weights.kv_heads, columns, weights.head_dim)
         self._keys = [like.new_empty(shape) for _ in weights.layers]
         self._values = [like.new_empty(shape) for _ in weights.layers]
-        self._clear(width, self._rounded(width))
-        self.logits_NV = self._prefill(prompts, lengths_P).repeat_interleave(repeats, dim=0)
-        self._tokens_N = torch.zeros(N, dtype=torch.int64, device=like.device)
-        self._positions_N = lengths_P.repeat_interleave(repeats)
+        self._tokens_N = torch.zeros(max_rows, dtype=torch.int64, device=like.device)
+        self._positions_N = torch.zeros(max_rows, dtype=torch.int64, device=like.device)
+        self._positions_N[: len(prompts)] = lengths_P
+        self._bias_NL = like.new_zeros(max_rows, columns)
+        is_prompt_PL = torch.arange(columns, device=like.device) < lengths_P[:, None]
+        self._bias_NL[: len(prompts)].masked_fill_(~is_prompt_PL, -torch.inf)
         self._column_1 = torch.tensor([width], device=like.device)
-        self._is_static = graphs
-        is_prompt_NL = torch.arange(columns, device=like.device) < self._positions_N[:, None]
-        self._bias_NL = like.new_zeros(N, columns).masked_fill(~is_prompt_NL, -torch.inf)
+        self.is_static = graphs
+        self._rows = len(prompts)
+        self._clear(width, self._rounded(width))
+        self.logits_MV = self._prefill(prompts, lengths_P)
 
-    def decode(self, tokens_N: Tensor) -> None:
+    def decode(self, tokens_M: Tensor) -> None:
         """Read one more token a row."""
-        self._tokens_N.copy_(tokens_N)
+        self._tokens_N[: self._rows] = tokens_M
         if self._column % self._bucket == 0:
             self._clear(self._column, self._column + self._bucket)
         length = self._rounded(self._column + 1)
-        self.logits_NV = self._run((len(tokens_N), length), lambda: self._step(length))
+        self.logits_MV = self._run((self._rows, length), lambda: self._step(length))
         self._positions_N += 1
         self._column_1 += 1
         self._column += 1
 
-    def keep(self, order_N: Tensor) -> None:
-        """Go on with the rows of these indices only: rows that move are copied, the others stay where they are."""
-        order_N = order_N.to(self._tokens_N.device)
-        count = len(order_N)
-        moved = (order_N != torch.arange(count, device=order_N.device)).nonzero().squeeze(1)
-        for buffer in (*self._keys, *self._values):
-            used = buffer[:, :, : self._column]
-            used[moved] = used[order_N[moved]]
-        for rows in (self._positions_N, self._bias_NL):
-            rows[moved] = rows[order_N[moved]]
-        self._keys, self._values = [k[:count] for k in self._keys], [v[:count] for v in self._values]
-        self._tokens_N, self._positions_N = self._tokens_N[:count], self._positions_N[:count]
-        self._bias_NL = self._bias_NL[:count]
+    def select(self, parents_M: Tensor) -> None:
+        """Go on with copies of the rows of these indices: rows that stay in their places cost nothing."""
+        parents_M = parents_M.to(self._tokens_N.device)
+        # Up to the end of the bucket, whose columns must be finite.
+        columns = self._rounded(self._column)
+        copy_rows((buffer[:, :, :columns] for buffer in (*self._keys, *self._values)), parents_M)
+        copy_rows((self._positions_N, self._bias_NL), parents_M)
+        self._rows = len(parents_M)
+        self.logits_MV = self.logits_MV[parents_M]
 
     def _clear(self, start: int, stop: int) -> None:
         """Zeros in columns to come: attention reads them with weight zero, so they must be finite."""
         for buffer in (*self._keys, *self._values):
-            buffer[:, :, start:stop] = 0.0
+            buffer[: self._rows, :, start:stop] = 0.0
 
     def _rounded(self, length: int) -> int:
         return -(-length // self._bucket) * self._bucket
 
     def _prefill(self, prompts: Sequence[Prompt], lengths_P: Tensor) -> Tensor:
-        """Logits after each prompt; its keys and values go to all rows of its group."""
+        """Logits after each prompt."""
         P, W, D = len(prompts), self._column, self._weights.head_dim
         # Padding stands behind the prompt, where causality hides it.
         ids = [list(prompt.token_ids) + [0] * (W - len(prompt.token_ids)) for prompt in prompts]
@@ -95,8 +96,7 @@ class Qwen3Decoder:
 
         def attend(index: int, q_MHD: Tensor, k_MKD: Tensor, v_MKD: Tensor) -> Tensor:
             q, k, v = (x.view(P, W, -1, D).transpose(1, 2) for x in (q_MHD, k_MKD, v_MKD))  # [P, heads, W, D]
-            for buffer, new in ((self._keys[index], k), (self._values[index], v)):
-                buffer.view(P, -1, *buffer.shape[1:])[:, :, :, :W] = new[:, None]
+            self._keys[index][:P, :, :W], self._values[index][:P, :, :W] = k, v
             mixed = nnf.scaled_dot_product_attention(q, k, v, is_causal=True, scale=1.0, enable_gqa=True)
             return mixed.transpose(1, 2).flatten(0, 1)
 
@@ -105,26 +105,27 @@ class Qwen3Decoder:
         return nnf.linear(last_PC, self._weights.head_VC)
 
     def _step(self, length: int) -> Tensor:
-        """Logits after ``_tokens_N``, whose keys and values go to the next column; running it twice changes nothing.
+        """Logits after the tokens read now, whose keys and values go to the next column; running it twice is as once.
 
-        ``length`` is the only size that differs from step to step while no row is taken out.
+        ``length`` is the only size that differs from step to step while the rows are the same.
         """
-        N, K, D = len(self._tokens_N), self._weights.kv_heads, self._weights.head_dim
-        self._bias_NL.index_fill_(1, self._column_1, 0.0)
-        bias_B1L = self._bias_NL[:, None, None, :length].expand(N, K, 1, length).reshape(N * K, 1, length)
+        M, K, D = self._rows, self._weights.kv_heads, self._weights.head_dim
+        bias_ML = self._bias_NL[:M]
+        bias_ML.index_fill_(1, self._column_1, 0.0)
+        bias_B1L = bias_ML[:, None, None, :length].expand(M, K, 1, length).reshape(M * K, 1, length)
 
         # A slice is written faster, a tensor may change under a graph.
-        at = self._column_1 if self._is_static else slice(self._column, self._column + 1)
+        at = self._column_1 if self.is_static else slice(self._column, self._column + 1)
 
-        def attend(index: int, q_NHD: Tensor, k_NKD: Tensor, v_NKD: Tensor) -> Tensor:
-            keys, values = self._keys[index], self._values[index]
-            keys[:, :, at], values[:, :, at] = k_NKD[:, :, None], v_NKD[:, :, None]
-            keys_BLD, values_BLD = keys[:, :, :length].flatten(0, 1), values[:, :, :length].flatten(0, 1)  # B = N K
-            scores_BRL = torch.baddbmm(bias_B1L, q_NHD.reshape(N * K, -1, D), keys_BLD.transpose(1, 2))
+        def attend(index: int, q_MHD: Tensor, k_MKD: Tensor, v_MKD: Tensor) -> Tensor:
+            keys, values = self._keys[index][:M], self._values[index][:M]
+            keys[:, :, at], values[:, :, at] = k_MKD[:, :, None], v_MKD[:, :, None]
+            keys_BLD, values_BLD = keys[:, :, :length].flatten(0, 1), values[:, :, :length].flatten(0, 1)  # B = M K
+            scores_BRL = torch.baddbmm(bias_B1L, q_MHD.reshape(M * K, -1, D), keys_BLD.transpose(1, 2))
             weights_BRL = scores_BRL.softmax(-1, dtype=torch.float32).to(values.dtype)
-            return torch.bmm(weights_BRL, values_BLD).view(N, -1, D)
+            return torch.bmm(weights_BRL, values_BLD).view(M, -1, D)
 
-        return nnf.linear(self._layers(self._tokens_N, self._positions_N, attend), self._weights.head_VC)
+        return nnf.linear(self._layers(self._tokens_N[:M], self._positions_N[:M], attend), self._weights.head_VC)
 
     def _layers(self, ids_M: Tensor, positions_M: Tensor, attend: Attend) -> Tensor:
         """Final hidden states of M tokens, [M, C]. Only ``attend`` lets a token see others."""

@@ -9,6 +9,7 @@ from torch.nn.functional import pad
 
 from klear_core.batch import TokenScores, TrainBatch
 from klear_core.config import RLConfig
+from klear_core.trainer.distinct_rows import distinct_rows
 from klear_core.trainer.packing import first_fit, score_in_rows
 from klear_core.trainer.policy import score
 
@@ -51,7 +52,18 @@ def score_rows(model: Any, batch: TrainBatch, rl: RLConfig, *, pad_id: int, entr
     """Log-probabilities of all responses of a batch in one forward pass, as ``policy.score`` says: of packed rows with
     ``rl.pack_tokens``, else of padded ones, which with ``rl.micro_batch_tokens`` are as wide as the longest of these
     rows needs and not of the whole rollout.
+
+    Rows of the same tokens are computed once: they have the same scores, and what the loss asks of each adds up.
     """
+    row_U, kind_N = distinct_rows(batch.token_ids_NL, batch.attention_mask_NL)
+    if len(row_U) < len(kind_N):
+        scores = _score_rows(model, batch.rows(row_U), rl, pad_id=pad_id, entropy=entropy)
+        entropy_NT = None if scores.entropy_NT is None else scores.entropy_NT[kind_N]
+        return TokenScores(logprobs_NT=scores.logprobs_NT[kind_N], entropy_NT=entropy_NT)
+    return _score_rows(model, batch, rl, pad_id=pad_id, entropy=entropy)
+
+
+def _score_rows(model: Any, batch: TrainBatch, rl: RLConfig, *, pad_id: int, entropy: bool) -> TokenScores:
     ids_NL, attention_NL = batch.token_ids_NL, batch.attention_mask_NL
     T = batch.response_mask_NT.shape[1]
     if rl.pack_tokens is not None:

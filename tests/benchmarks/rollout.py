@@ -5,10 +5,12 @@
     python tests/benchmarks/rollout.py --continuous      # its continuous batching too; on a CPU that needs psutil
 
 Workloads, all prompts chains of four terms, eight completions each, float32, temperature 1: 512 rows under a model
-of 0.86M parameters (hidden 128, inner 384, 4 layers, 4 heads of 32, vocabulary 31), 256 rows under that of the laptop
-scale (hidden 64, inner 192, 2 layers, 4 heads of 16); all rows sampled to 24 tokens, about what a trained policy
-answers, or, ``ending``, each to its end of text, which an untrained model draws early and late, or to 48 tokens.  The
-engine returns log-probabilities, entropies and texts, ``generate`` tokens only.
+of 0.86M parameters (hidden 128, inner 384, 4 layers, 4 heads of 32, vocabulary 30), 256 rows under that of the laptop
+scale (hidden 64, inner 192, 2 layers, 4 heads of 16).  Its weights are drawn, and all rows are sampled to 24 tokens,
+about what a trained policy answers, or, ``ending``, each to its end of text, which such a model draws early and late,
+or to 48 tokens; or they are ``trained`` on demonstrations first, as every policy is when RL begins: then completions
+of a problem begin alike, which ours computes once.  The engine returns log-probabilities, entropies and texts,
+``generate`` tokens only.
 
 Each side is a process of its own that waits while another one samples; the sides take turns in every round, and a ratio
 is the median over the rounds.  ``generate`` runs with the threads and the waiting of ours, by default one thread as in
@@ -22,20 +24,23 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+_WORKLOADS = ["0.86M", "0.86M ending", "0.86M trained", "laptop", "laptop ending", "laptop trained"]
 _CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 _PARSER = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 _PARSER.add_argument("--rounds", type=int, default=7, help="timed alternations after one of warm-up (at least 5)")
 _PARSER.add_argument("--threads", type=int, default=1, help="of the engine and of generate with its settings")
 _PARSER.add_argument("--hog", action="store_true", help="keep a busy Python process on every core")
 _PARSER.add_argument("--continuous", action="store_true", help="time continuous batching too")
-_PARSER.add_argument("--workload", action="append", choices=["0.86M", "0.86M ending", "laptop", "laptop ending"])
+_PARSER.add_argument("--workload", action="append", choices=_WORKLOADS)
 _PARSER.add_argument("--side", help=argparse.SUPPRESS)  # the process of one side
+_PARSER.add_argument("--start", type=Path, help=argparse.SUPPRESS)  # its trained model
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -58,7 +63,20 @@ class _Endless:
         return getattr(self._tokenizer, name)
 
 
-def sampler(side: str, workload: str) -> Callable[[int], int]:
+def train(workload: str, folder: Path) -> None:
+    """A model of the workload's shape after the supervised updates of the laptop scale."""
+    from split import train_start
+
+    from ablations.run import compose
+
+    (hidden, inner, layers, heads, size), _ = _SHAPES[workload.partition(" ")[0]]
+    sizes = {"hidden_size": hidden, "intermediate_size": inner, "num_layers": layers, "head_dim": size}
+    sizes |= {"num_heads": heads, "num_kv_heads": heads}
+    (config,) = compose([f"model.{name}={value}" for name, value in sizes.items()])
+    train_start(config, folder)
+
+
+def sampler(side: str, workload: str, start: Path | None) -> Callable[[int], int]:
     """A function that samples all rows of round ``step`` and returns their number of tokens."""
     import torch
 
@@ -68,18 +86,19 @@ def sampler(side: str, workload: str) -> Callable[[int], int]:
     from klear_core.records import RandomKey, SamplingParams
     from klear_core.rollout.native import NativeEngine
     from klear_core.trainer.collate import tokenize_prompts
+    from klear_core.trainer.model_folder import load_model
     from klear_core.trainer.policy import build_model
 
-    name, _, ending = workload.partition(" ")
+    name, _, kind = workload.partition(" ")
     (hidden, inner, layers, heads, size), count = _SHAPES[name]
     tokenizer: Any = build_tokenizer(max_length=128)
     sizes = {"hidden_size": hidden, "intermediate_size": inner, "num_layers": layers, "head_dim": size}
     held = {"name": name, "precision": "float32", "device": "cpu", "gradient_checkpointing": False}
     shape = ModelConfig(num_heads=heads, num_kv_heads=heads, **sizes, **held)
-    model = build_model(shape, tokenizer, seed=0).eval()
+    model = build_model(shape, tokenizer, seed=0).eval() if start is None else load_model(start)[0]
     prompts = tokenize_prompts(tokenizer, problems(data_seed=0, split="train", count=count, num_terms=4))
-    cap = _TOKENS_ENDING if ending else _TOKENS
-    tokenizer = tokenizer if ending else _Endless(tokenizer)
+    cap = _TOKENS_ENDING if kind else _TOKENS
+    tokenizer = tokenizer if kind else _Endless(tokenizer)
     if side == _OURS:
         engine = NativeEngine(model, tokenizer)
         sampling = SamplingParams(temperature=1.0, top_p=1.0, max_tokens=cap, num_samples=_GROUP)
@@ -131,13 +150,13 @@ def _continuous(model: Any, tokenizer: Any, ids_NL: Any, cap: int) -> int:
     return sum(len(one.generated_tokens) for one in found.values())
 
 
-def serve(side: str, workload: str, threads: int) -> None:
+def serve(side: str, workload: str, threads: int, start: Path | None) -> None:
     """One side: a line in starts a round, a line out tells its tokens and seconds."""
     import torch
 
     if side != _OWN:
         torch.set_num_threads(threads)
-    sample = sampler(side, workload)
+    sample = sampler(side, workload, start)
     for step, _ in enumerate(sys.stdin):
         started = time.perf_counter()
         tokens = sample(step)
@@ -147,12 +166,13 @@ def serve(side: str, workload: str, threads: int) -> None:
 class Side:
     """The process of a side."""
 
-    def __init__(self, side: str, workload: str, threads: int) -> None:
+    def __init__(self, side: str, workload: str, threads: int, start: Path | None) -> None:
         environment = {name: value for name, value in os.environ.items() if name not in _OPENMP}
         if side != _OWN:
             # OpenMP reads these when torch is imported; the harness sets them for its children.
             environment |= {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
         command = [sys.executable, __file__, "--side", side, "--workload", workload, "--threads", str(threads)]
+        command += [] if start is None else ["--start", str(start)]
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(
             command, env=environment | {"HF_HUB_OFFLINE": "1"}, stdin=pipe, stdout=pipe, text=True
@@ -183,9 +203,13 @@ def alternate(workload: str, sides: list[str], options: argparse.Namespace) -> d
     """Tokens a second of each side in each round after the warm-up."""
     rates: dict[str, list[float]] = {side: [] for side in sides}
     with ExitStack() as stack:
+        start = None
+        if workload.endswith("trained"):
+            start = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "start"
+            train(workload, start)
         processes = {}
         for side in sides:
-            processes[side] = Side(side, workload, options.threads)
+            processes[side] = Side(side, workload, options.threads, start)
             stack.callback(processes[side].close)
             processes[side].rate()
         for _ in range(_CORES if options.hog else 0):
@@ -205,12 +229,12 @@ def main() -> None:
 
     options = _PARSER.parse_args()
     if options.side:
-        return serve(options.side, options.workload[0], options.threads)
+        return serve(options.side, options.workload[0], options.threads, options.start)
     sides = [_OURS, _SAME, _OWN] + [_CONTINUOUS] * options.continuous
     beside = "beside a busy process on every core" if options.hog else "idle"
     print(f"{_CORES} cores, {options.threads} threads, {options.rounds} rounds, {beside}")
     metrics = []
-    for workload in options.workload or ["0.86M", "0.86M ending", "laptop", "laptop ending"]:
+    for workload in options.workload or _WORKLOADS:
         rates = alternate(workload, sides, options)
         for side, values in rates.items():
             ratios = [ours / theirs for ours, theirs in zip(rates[_OURS], values, strict=True)]

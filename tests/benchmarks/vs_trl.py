@@ -93,7 +93,7 @@ class Ours:
     """Our trainer, one timed step at a time."""
 
     def __init__(self, checkpoint: Path, *, skip: bool) -> None:
-        config = settings(skip)
+        config, self.skip = settings(skip), skip
         self.model, tokenizer = load_model(checkpoint)
         engine = NativeEngine(self.model, tokenizer)
         problems = load_problems(config, "train")
@@ -237,19 +237,19 @@ def gemm_rate(rows: int) -> float:
 
 
 def floor_seconds(trainer: Ours, rate: float) -> dict[str, float]:
-    """Seconds that the matrix products alone need: 2 FLOP a parameter and token forward, 6 with backward."""
+    """Seconds that the matrix products alone need: 2 FLOP a parameter and token forward, 6 with backward, for what is
+    computed once: equal beginnings in a rollout, equal rows in training.
+    """
     parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
-    prompt = len(trainer.results[-1].rollout.groups[0].prompt.token_ids)
     last = trainer.results[WARM_UP:]
-    sampled = statistics.fmean(
-        sum(len(c.token_ids) for group in result.rollout.groups for c in group.completions) for result in last
-    )
-    rows = sum(len(group.completions) for group in last[-1].rollout.groups)
-    kept = statistics.fmean(result.metrics["kept_rows"] for result in last)
-    trained = kept * (sampled + rows * prompt)
-    prefill = len(last[-1].rollout.groups) * prompt
-    flops = {"rollout_s": 2 * (sampled + prefill), "score_s": 2 * trained, "update_s": 6 * trained}
-    return {name: value * parameters / rate for name, value in flops.items()}
+    sampled = trained = 0
+    for rollout in (result.rollout for result in last):
+        for group, advantages_G in zip(rollout.groups, rollout.credit.advantages_PG, strict=True):
+            prompt, rows = len(group.prompt.token_ids), {completion.token_ids for completion in group.completions}
+            sampled += prompt + len({row[:t] for row in rows for t in range(1, len(row) + 1)})
+            trained += sum(prompt + len(row) for row in rows) * (advantages_G.any().item() or not trainer.skip)
+    flops = {"rollout_s": 2 * sampled, "score_s": 2 * trained, "update_s": 6 * trained}
+    return {name: value * parameters / rate / len(last) for name, value in flops.items()}
 
 
 def summary(values: list[float]) -> str:

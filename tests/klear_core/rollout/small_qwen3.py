@@ -24,7 +24,10 @@ def build(seed=0, *, dtype="float32", **changes):
 
 def begin(model, prompts, *, repeats=1, max_tokens=8, graphs=False):
     asked = [Prompt(problem_id=str(index), token_ids=tuple(ids)) for index, ids in enumerate(prompts)]
-    return Qwen3Decoder(Qwen3Weights.read(model), asked, repeats=repeats, max_tokens=max_tokens, graphs=graphs)
+    sizes = {"max_rows": len(asked) * repeats, "max_tokens": max_tokens}
+    decoder = Qwen3Decoder(Qwen3Weights.read(model), asked, **sizes, graphs=graphs)
+    decoder.select(torch.arange(len(asked)).repeat_interleave(repeats))
+    return decoder
 
 
 def own_logits(model, rows):

@@ -3,7 +3,11 @@
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from klear_core.records import RandomKey, SamplingParams
 from klear_core.rollout.cuda_graphs import GraphedStep
+from klear_core.rollout.native import NativeEngine
+from klear_core.rollout.qwen3_decoder import Qwen3Decoder
+from klear_core.rollout.qwen3_weights import Qwen3Weights
 from tests.klear_core.rollout.small_qwen3 import V, begin, build, own_logits
 
 
@@ -74,10 +78,37 @@ def test_replayed_decoding_gives_the_models_logits_through_lengths_and_compactio
     for step in range(40):
         if step == 20:
             order = torch.tensor([3, 1])
-            decoder.keep(order)
+            decoder.select(order)
             rows = [rows[index] for index in order]
         tokens = torch.randint(V, (len(rows),))
         rows = [[*row, token] for row, token in zip(rows, tokens.tolist(), strict=True)]
         decoder.decode(tokens)
-        torch.testing.assert_close(decoder.logits_NV, own_logits(model, rows), atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(decoder.logits_MV, own_logits(model, rows), atol=1e-5, rtol=1e-5)
     assert captures.count == 4  # lengths up to 16, 32 and 48, and one for the smaller batch
+
+
+def test_the_engine_gives_replayed_steps_a_row_for_every_completion_from_the_start(model, tokenizer, prompts):
+    captures, rows = Captures(), []
+
+    class Replaying(NativeEngine):
+        def _decoder(self):
+            def begin(asked, **sizes):
+                decoder = Qwen3Decoder(Qwen3Weights.read(self._model), asked, **sizes, graphs=True)
+                graphed = GraphedStep(captures)
+
+                def run(shape, step):
+                    rows.append(shape[0])
+                    return graphed(shape, step)
+
+                decoder._run, decoder._bucket = run, 16
+                return decoder
+
+            return begin
+
+    key = RandomKey(seed=0, stream="test", step=1)
+    sampling = SamplingParams(temperature=0.3, top_p=1.0, max_tokens=24, num_samples=8)
+    replayed = Replaying(model, tokenizer).generate(prompts, sampling, key)
+    shared = NativeEngine(model, tokenizer).generate(prompts, sampling, key)
+    assert [[c.token_ids for c in group] for group in replayed] == [[c.token_ids for c in group] for group in shared]
+    assert rows[0] == len(prompts) * sampling.num_samples and rows == sorted(rows, reverse=True)
+    assert captures.count < 8 < len(rows)  # a capture for a change of shape, not for a step

@@ -41,11 +41,11 @@ def test_logits_are_the_models(seed, hidden, layers, kv_heads, group, half, tied
     rows = [list(prompt) for prompt in prompts for _ in range(repeats)]
     decoder = begin(model, prompts, repeats=repeats, max_tokens=4)
     for step in range(4):
-        torch.testing.assert_close(decoder.logits_NV, own_logits(model, rows), atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(decoder.logits_MV, own_logits(model, rows), atol=1e-5, rtol=1e-5)
         if step == 1 and len(rows) > 1:
             order = torch.arange(len(rows) - 1)
             order[0] = len(rows) - 1
-            decoder.keep(order)
+            decoder.select(order)
             rows = [rows[index] for index in order]
         if step < 3:
             tokens = torch.randint(V, (len(rows),))
@@ -60,7 +60,7 @@ def test_logits_stay_the_models_over_several_buckets_of_length():
     decoder = begin(model, rows, max_tokens=90)
     for step in range(90):
         if step % 10 == 9:
-            torch.testing.assert_close(decoder.logits_NV, own_logits(model, rows), atol=1e-5, rtol=1e-5)
+            torch.testing.assert_close(decoder.logits_MV, own_logits(model, rows), atol=1e-5, rtol=1e-5)
         tokens = torch.randint(V, (2,))
         rows = [[*row, token] for row, token in zip(rows, tokens.tolist(), strict=True)]
         decoder.decode(tokens)
@@ -76,7 +76,7 @@ def test_what_memory_held_before_has_no_effect():
         assert decoder._keys[0].isnan().any()
         for _ in range(40):
             decoder.decode(torch.randint(V, (4,)))
-            assert decoder.logits_NV.isfinite().all()
+            assert decoder.logits_MV.isfinite().all()
     finally:
         torch.use_deterministic_algorithms(False)
 
@@ -89,9 +89,9 @@ def test_half_precision_is_as_near_to_float32_as_the_model_is():
     rows = [torch.randint(V, (9,)).tolist() for _ in range(64)]
     decoder = begin(model, [row[:-1] for row in rows])
     decoder.decode(torch.tensor([row[-1] for row in rows]))
-    assert decoder.logits_NV.dtype == torch.bfloat16
+    assert decoder.logits_MV.dtype == torch.bfloat16
     truth = own_logits(exact, rows)
-    ours, theirs = ((logits - truth).square().mean().sqrt() for logits in (decoder.logits_NV, own_logits(model, rows)))
+    ours, theirs = ((logits - truth).square().mean().sqrt() for logits in (decoder.logits_MV, own_logits(model, rows)))
     assert 0 < ours < 1.2 * theirs
 
 

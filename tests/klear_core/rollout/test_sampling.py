@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
 from klear_core.records import FinishReason, SamplingParams
-from klear_core.rollout.native import _closed_up
 from klear_core.rollout.sampling import Choice, Sampled, choose
 
 
@@ -41,14 +40,6 @@ def test_a_choice_inverts_the_distribution_at_the_draw(logits, draw, temperature
     assert choice.logprobs_N[0] == pytest.approx(np.log(probs[token]), abs=2e-5, rel=1e-5)
     entropy = -(probs * np.log(np.maximum(probs, 1e-300))).sum()
     assert choice.entropies_N[0] == pytest.approx(entropy, abs=1e-5, rel=1e-5)
-
-
-@given(is_open=st.lists(st.booleans(), min_size=1, max_size=40).filter(any))
-def test_open_rows_close_up_and_none_moves_that_need_not(is_open):
-    open_N = torch.tensor(is_open)
-    order = _closed_up(open_N, int(open_N.sum())).tolist()
-    assert sorted(order) == open_N.nonzero().squeeze(1).tolist()
-    assert all(index == place or (index >= len(order) and not is_open[place]) for place, index in enumerate(order))
 
 
 @pytest.mark.parametrize("loaded", [False, True])
