@@ -54,8 +54,12 @@ def advance(decoder: Decoder, row_N: Tensor, tokens_N: Tensor) -> Tensor:
 
     Rows that no completion needs any more are carried along while they are few and no row branches.
     """
-    rows, branches = len(decoder.logits_MV), branch(row_N, tokens_N)
-    if branches.splits or len(branches.parents_M) <= (1 - decoder.compact_at) * rows:
+    rows = len(decoder.logits_MV)
+    enough = (1 - decoder.compact_at) * rows
+    # Completions that all have rows of their own, as in the end most have, need no search for equal ones.
+    is_shared = int(row_N.bincount().max()) > 1
+    branches = branch(row_N, tokens_N) if is_shared or len(row_N) <= enough else None
+    if branches is not None and (branches.splits or len(branches.parents_M) <= enough):
         decoder.select(branches.parents_M)
         row_N, tokens_M = branches.row_N, branches.tokens_M
     else:
