@@ -67,3 +67,10 @@ def advance(decoder: Decoder, row_N: Tensor, tokens_N: Tensor) -> Tensor:
         tokens_M[row_N] = tokens_N
     decoder.decode(tokens_M.to(decoder.logits_MV.device))
     return row_N
+
+
+def rows_of(logits_MV: Tensor, row_N: Tensor) -> Tensor:
+    """Logits of each completion, [N, V]; not copied where every row is that of one, in order."""
+    if torch.equal(row_N, torch.arange(len(logits_MV))):
+        return logits_MV
+    return logits_MV[row_N.to(logits_MV.device)]

@@ -12,7 +12,7 @@ class Decoder(Protocol):
 
     logits_MV: Tensor  # of the token after the last one read
     compact_at: float  # share of rows that are over from which taking them out costs less than carrying them along
-    is_static: bool  # every change of the number of rows is dear
+    is_static: bool  # a change of the number of rows is dear: every completion has its own row from the start
 
     def decode(self, tokens_M: Tensor) -> None:
         """Read one more token a row."""
@@ -24,8 +24,11 @@ class Decoder(Protocol):
 
 
 def copy_rows(buffers: Iterable[Tensor], parents_M: Tensor) -> None:
-    """Have row m of each buffer, [at least M, ...], be what row ``parents_M[m]`` was; rows that stay cost nothing."""
-    moved = (parents_M != torch.arange(len(parents_M), device=parents_M.device)).nonzero().squeeze(1)
+    """Have row m of each buffer, [at least M, ...], be what row ``parents_M[m]`` was; rows that stay cost nothing.
+
+    ``parents_M`` is in main memory, so that a GPU is not waited for.
+    """
+    moved = (parents_M != torch.arange(len(parents_M))).nonzero().squeeze(1)
     if len(moved):
         for buffer in buffers:
             buffer[moved] = buffer[parents_M[moved]]

@@ -63,8 +63,8 @@ class ModelDecoder:
 
     def select(self, parents_M: Tensor) -> None:
         """Go on with copies of the rows of these indices."""
-        parents_M = parents_M.to(self._model.device)
-        self._cache.batch_select_indices(parents_M)
+        # Meant for beams, and the one way that every kind of layer has.
+        self._cache.reorder_cache(parents_M)
         self.logits_MV = self.logits_MV[parents_M]
         if self._mask_ML is not None:
             self._mask_ML = self._mask_ML[parents_M]
@@ -94,10 +94,11 @@ class _BufferedLayer(DynamicLayer):  # type: ignore[misc]
         self._view(len(key_states))
         return self.keys, self.values
 
-    def batch_select_indices(self, indices: Tensor) -> None:
+    def reorder_cache(self, beam_idx: Tensor) -> None:
         """Go on with copies of some rows; those that stay in their places cost nothing."""
-        copy_rows((buffer[:, :, : self._length] for buffer in self._buffers), indices)
-        self._view(len(indices))
+        if self.is_initialized:
+            copy_rows((buffer[:, :, : self._length] for buffer in self._buffers), beam_idx)
+            self._view(len(beam_idx))
 
     def _view(self, rows: int) -> None:
         self.keys, self.values = (buffer[:rows, :, : self._length] for buffer in self._buffers)

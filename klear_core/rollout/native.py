@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from klear_core.records import Completion, Prompt, RandomKey, SamplingParams
-from klear_core.rollout.branches import advance
+from klear_core.rollout.branches import advance, rows_of
 from klear_core.rollout.decoder import Decoder
 from klear_core.rollout.engine import draws_of, generate_in_chunks
 from klear_core.rollout.model_decoder import ModelDecoder
@@ -67,7 +67,7 @@ class NativeEngine:
             decoder.select(row_N)
             row_N = torch.arange(P * G)
         for t in range(T):
-            logits_NV = decoder.logits_MV[row_N.to(decoder.logits_MV.device)]
+            logits_NV = rows_of(decoder.logits_MV, row_N)
             choice = choose(logits_NV, sampling, None if draws_NT is None else draws_NT[open_N, t]).cpu()
             sampled.put(t, open_N, choice)
             goes_on = choice.tokens_N != self._tokenizer.eos_token_id

@@ -23,7 +23,8 @@ Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 class Qwen3Decoder:
     """See ``Decoder``. Rows hold a prompt, right-padded to W tokens, then their own tokens from column W on.
 
-    Axes: C hidden size, H and K heads of queries and keys, D size of a head, R = H / K, L columns that are looked at.
+    Axes: N rows that there is room for, of which the first M are in use, C hidden size, H and K heads of queries and
+    keys, D size of a head, R = H / K, L columns that are looked at.
     """
 
     def __init__(
@@ -71,7 +72,6 @@ class Qwen3Decoder:
 
     def select(self, parents_M: Tensor) -> None:
         """Go on with copies of the rows of these indices: rows that stay in their places cost nothing."""
-        parents_M = parents_M.to(self._tokens_N.device)
         # Up to the end of the bucket, whose columns must be finite.
         columns = self._rounded(self._column)
         copy_rows((buffer[:, :, :columns] for buffer in (*self._keys, *self._values)), parents_M)

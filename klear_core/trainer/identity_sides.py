@@ -17,6 +17,7 @@ from klear_core.objectives.surrogates import get_surrogate
 from klear_core.trainer.identity_batch import IdentityBatch
 from klear_core.trainer.identity_reference import REFERENCES, Floats
 from klear_core.trainer.metrics import Minibatch
+from klear_core.trainer.micro_batches import score_parts
 from klear_core.trainer.rl import RLTrainer
 
 
@@ -76,7 +77,8 @@ def reference_step(
     trainer, own, minibatch = _prepare(side, policies, preset, model, dtype)
     part, mask_NT = minibatch.batch, minibatch.batch.response_mask_NT
     trainer.optimizer.zero_grad()
-    logprobs_NT = trainer.forward(part, entropy=False).logprobs_NT
+    # In the trainer's micro-batches, as rows that go through the model in other company are rounded otherwise.
+    logprobs_NT = score_parts(part, minibatch.micro_batches, trainer.forward, entropy=False).logprobs_NT
     old_NT = logprobs_NT.detach() if on_policy else part.old_logprobs_NT
     advantages_NT = part.advantages_N[:, None].expand(mask_NT.shape)
     tokens = [field[mask_NT] for field in (logprobs_NT.detach(), old_NT, advantages_NT)]

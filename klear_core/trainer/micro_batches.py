@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
+from torch.nn.functional import embedding, pad
 
 from klear_core.batch import TokenScores, TrainBatch
 from klear_core.config import RLConfig
@@ -15,15 +15,19 @@ from klear_core.trainer.policy import score
 
 
 def split_rows(batch: TrainBatch, *, micro_batch_tokens: int | None, pack_tokens: int | None) -> list[Tensor]:
-    """Rows of each micro-batch of a batch, [rows], as of ``split_lengths``; of an empty batch one without rows."""
+    """Rows of each micro-batch of a batch, [rows], as of ``split_lengths``; of an empty batch one without rows.
+
+    Rows of the same tokens come together and count as one, as they are computed once.
+    """
     num_rows = len(batch.advantages_N)
     if micro_batch_tokens is None or not num_rows:
         return [torch.arange(num_rows)]
+    row_U, kind_N = distinct_rows(batch.token_ids_NL, batch.attention_mask_NL)
     num_prompt = batch.token_ids_NL.shape[1] - batch.response_mask_NT.shape[1]
-    prompts = batch.attention_mask_NL[:, :num_prompt].sum(1).tolist()
-    responses = batch.attention_mask_NL[:, num_prompt:].sum(1).tolist()
+    attention_UL = batch.attention_mask_NL[row_U]
+    prompts, responses = attention_UL[:, :num_prompt].sum(1).tolist(), attention_UL[:, num_prompt:].sum(1).tolist()
     parts = split_lengths(prompts, responses, micro_batch_tokens=micro_batch_tokens, pack_tokens=pack_tokens)
-    return [torch.tensor(rows) for rows in parts]
+    return [torch.isin(kind_N, torch.tensor(kinds, device=kind_N.device)).nonzero().squeeze(1) for kinds in parts]
 
 
 def split_lengths(
@@ -49,21 +53,25 @@ def split_lengths(
 
 
 def score_rows(model: Any, batch: TrainBatch, rl: RLConfig, *, pad_id: int, entropy: bool) -> TokenScores:
+    """Log-probabilities of all responses of a batch in one forward pass, as of ``score_every_row``.
+
+    Rows of the same tokens are computed once (a dropout would be drawn once as well): they have the same scores, and
+    what the loss asks of each of them adds up.
+    """
+    row_U, kind_N = distinct_rows(batch.token_ids_NL, batch.attention_mask_NL)
+    if len(row_U) == len(kind_N):
+        return score_every_row(model, batch, rl, pad_id=pad_id, entropy=entropy)
+    scores = score_every_row(model, batch.rows(row_U), rl, pad_id=pad_id, entropy=entropy)
+    # An embedding is indexing whose backward pass adds up in one order, whatever the threads.
+    entropy_NT = None if scores.entropy_NT is None else embedding(kind_N, scores.entropy_NT)
+    return TokenScores(logprobs_NT=embedding(kind_N, scores.logprobs_NT), entropy_NT=entropy_NT)
+
+
+def score_every_row(model: Any, batch: TrainBatch, rl: RLConfig, *, pad_id: int, entropy: bool) -> TokenScores:
     """Log-probabilities of all responses of a batch in one forward pass, as ``policy.score`` says: of packed rows with
     ``rl.pack_tokens``, else of padded ones, which with ``rl.micro_batch_tokens`` are as wide as the longest of these
     rows needs and not of the whole rollout.
-
-    Rows of the same tokens are computed once: they have the same scores, and what the loss asks of each adds up.
     """
-    row_U, kind_N = distinct_rows(batch.token_ids_NL, batch.attention_mask_NL)
-    if len(row_U) < len(kind_N):
-        scores = _score_rows(model, batch.rows(row_U), rl, pad_id=pad_id, entropy=entropy)
-        entropy_NT = None if scores.entropy_NT is None else scores.entropy_NT[kind_N]
-        return TokenScores(logprobs_NT=scores.logprobs_NT[kind_N], entropy_NT=entropy_NT)
-    return _score_rows(model, batch, rl, pad_id=pad_id, entropy=entropy)
-
-
-def _score_rows(model: Any, batch: TrainBatch, rl: RLConfig, *, pad_id: int, entropy: bool) -> TokenScores:
     ids_NL, attention_NL = batch.token_ids_NL, batch.attention_mask_NL
     T = batch.response_mask_NT.shape[1]
     if rl.pack_tokens is not None:
