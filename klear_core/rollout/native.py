@@ -1,4 +1,4 @@
-"""The native engine: sampling from a transformers causal LM, the same tokens of a group computed once."""
+"""The native engine: sampling from a transformers causal LM, common beginnings of a group computed once."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
