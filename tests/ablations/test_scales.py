@@ -72,6 +72,8 @@ def test_a_preset_starts_from_a_folder_with_the_values_of_the_paper(scale, recip
     assert (config.sft.learning_rate, config.sft.final_learning_rate) == (8e-5, 4e-5)
     assert (config.objective.params["clip_low"], config.objective.params["clip_high"]) == (0.2, 0.28)
     assert config.reward.name == recipe
+    reduction = {"klear_paper": "group_token_mean", "klear_released": "token_mean"}
+    assert (config.loss.reduction, config.loss.denominator) == (reduction[recipe], "kept")
     differing = config.objective.params["dual_clip"], config.objective.params["beta_low"], config.advantage.params
     expected = {"klear_paper": (None, 1.0, {"ddof": 0}), "klear_released": (10.0, 0.25, {"ddof": 1})}
     assert differing == expected[recipe]

@@ -174,6 +174,11 @@ def measure(arguments: argparse.Namespace, device: str) -> dict[str, Any]:
         except torch.cuda.OutOfMemoryError:
             record["skipped"] = "out of memory"
             continue
+        except (TypeError, RuntimeError) as refused:
+            if blocks is not None:
+                raise  # ours takes everything
+            record["skipped"] = f"refused: {refused}"
+            continue
         record["error"] = error(logprobs_T, hidden_TH, weight_VH, targets_T)
         returned = sum(tensor.nbytes for tensor in (logprobs_T, *gradients))
         del logprobs_T, gradients
@@ -253,6 +258,10 @@ def main() -> None:
     timed = {name: record for name, record in found["heads"].items() if "seconds" in record}
     metrics = [
         Metric(name=f"{name}, share of its floor", value=record["of_floor"], unit="x", better="higher")
+        for name, record in timed.items()
+    ]
+    metrics += [
+        Metric(name=f"{name}, peak memory", value=record["extra_bytes"] / 2**20, unit="MiB", better="lower")
         for name, record in timed.items()
     ]
     ours, *others = timed

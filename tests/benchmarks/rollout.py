@@ -3,6 +3,7 @@
     python tests/benchmarks/rollout.py
     python tests/benchmarks/rollout.py --hog
     python tests/benchmarks/rollout.py --continuous      # its continuous batching too; on a CPU that needs psutil
+    python tests/benchmarks/rollout.py --device cuda     # on a GPU; ours with CUDA graphs too
 
 Workloads, all prompts chains of four terms, eight completions each, float32, temperature 1: 512 rows under a model
 of 0.86M parameters (hidden 128, inner 384, 4 layers, 4 heads of 32, vocabulary 30), 256 rows under that of the laptop
@@ -38,6 +39,7 @@ _PARSER.add_argument("--rounds", type=int, default=7, help="timed alternations a
 _PARSER.add_argument("--threads", type=int, default=1, help="of the engine and of generate with its settings")
 _PARSER.add_argument("--hog", action="store_true", help="keep a busy Python process on every core")
 _PARSER.add_argument("--continuous", action="store_true", help="time continuous batching too")
+_PARSER.add_argument("--device", default="cpu", help="where the models lie, as torch calls it")
 _PARSER.add_argument("--workload", action="append", choices=_WORKLOADS)
 _PARSER.add_argument("--side", help=argparse.SUPPRESS)  # the process of one side
 _PARSER.add_argument("--start", type=Path, help=argparse.SUPPRESS)  # its trained model
@@ -48,7 +50,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 _SHAPES = {"0.86M": ((128, 384, 4, 4, 32), 64), "laptop": ((64, 192, 2, 4, 16), 32)}
 _GROUP, _TOKENS, _TOKENS_ENDING = 8, 24, 48
 _OPENMP = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "MKL_NUM_THREADS")
-_OURS, _SAME, _OWN, _CONTINUOUS = "native", "generate", "generate, own threads", "continuous batching"
+_OURS, _GRAPHS, _SAME, _OWN = "native", "native, CUDA graphs", "generate", "generate, own threads"
+_CONTINUOUS = "continuous batching"
 
 
 class _Endless:
@@ -76,7 +79,7 @@ def train(workload: str, folder: Path) -> None:
     train_start(config, folder)
 
 
-def sampler(side: str, workload: str, start: Path | None) -> Callable[[int], int]:
+def sampler(side: str, workload: str, device: str, start: Path | None) -> Callable[[int], int]:
     """A function that samples all rows of round ``step`` and returns their number of tokens."""
     import torch
 
@@ -96,11 +99,12 @@ def sampler(side: str, workload: str, start: Path | None) -> Callable[[int], int
     held = {"name": name, "precision": "float32", "device": "cpu", "gradient_checkpointing": False}
     shape = ModelConfig(num_heads=heads, num_kv_heads=heads, **sizes, **held)
     model = build_model(shape, tokenizer, seed=0).eval() if start is None else load_model(start)[0]
+    model = model.to(device)
     prompts = tokenize_prompts(tokenizer, problems(data_seed=0, split="train", count=count, num_terms=4))
     cap = _TOKENS_ENDING if kind else _TOKENS
     tokenizer = tokenizer if kind else _Endless(tokenizer)
-    if side == _OURS:
-        engine = NativeEngine(model, tokenizer)
+    if side in (_OURS, _GRAPHS):
+        engine = NativeEngine(model, tokenizer, cuda_graphs=side == _GRAPHS)
         sampling = SamplingParams(temperature=1.0, top_p=1.0, max_tokens=cap, num_samples=_GROUP)
 
         def native(step: int) -> int:
@@ -110,7 +114,7 @@ def sampler(side: str, workload: str, start: Path | None) -> Callable[[int], int
         return native
     rows = [list(prompt.token_ids) for prompt in prompts for _ in range(_GROUP)]
     run = _continuous if side == _CONTINUOUS else _generate
-    return lambda step: run(model, tokenizer, torch.tensor(rows), cap)
+    return lambda step: run(model, tokenizer, torch.tensor(rows, device=device), cap)
 
 
 def _settings(tokenizer: Any, cap: int) -> Any:
@@ -150,13 +154,13 @@ def _continuous(model: Any, tokenizer: Any, ids_NL: Any, cap: int) -> int:
     return sum(len(one.generated_tokens) for one in found.values())
 
 
-def serve(side: str, workload: str, threads: int, start: Path | None) -> None:
+def serve(side: str, workload: str, options: argparse.Namespace) -> None:
     """One side: a line in starts a round, a line out tells its tokens and seconds."""
     import torch
 
     if side != _OWN:
-        torch.set_num_threads(threads)
-    sample = sampler(side, workload, start)
+        torch.set_num_threads(options.threads)
+    sample = sampler(side, workload, options.device, options.start)
     for step, _ in enumerate(sys.stdin):
         started = time.perf_counter()
         tokens = sample(step)
@@ -166,12 +170,17 @@ def serve(side: str, workload: str, threads: int, start: Path | None) -> None:
 class Side:
     """The process of a side."""
 
-    def __init__(self, side: str, workload: str, threads: int, start: Path | None) -> None:
+    def __init__(self, side: str, workload: str, options: argparse.Namespace, start: Path | None) -> None:
         environment = {name: value for name, value in os.environ.items() if name not in _OPENMP}
         if side != _OWN:
             # OpenMP reads these when torch is imported; the harness sets them for its children.
-            environment |= {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
-        command = [sys.executable, __file__, "--side", side, "--workload", workload, "--threads", str(threads)]
+            environment |= {
+                "OMP_NUM_THREADS": str(options.threads),
+                "OMP_WAIT_POLICY": "PASSIVE",
+                "GOMP_SPINCOUNT": "0",
+            }
+        command = [sys.executable, __file__, "--side", side, "--workload", workload]
+        command += ["--threads", str(options.threads), "--device", options.device]
         command += [] if start is None else ["--start", str(start)]
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(
@@ -209,7 +218,7 @@ def alternate(workload: str, sides: list[str], options: argparse.Namespace) -> d
             train(workload, start)
         processes = {}
         for side in sides:
-            processes[side] = Side(side, workload, options.threads, start)
+            processes[side] = Side(side, workload, options, start)
             stack.callback(processes[side].close)
             processes[side].rate()
         for _ in range(_CORES if options.hog else 0):
@@ -229,8 +238,8 @@ def main() -> None:
 
     options = _PARSER.parse_args()
     if options.side:
-        return serve(options.side, options.workload[0], options.threads, options.start)
-    sides = [_OURS, _SAME, _OWN] + [_CONTINUOUS] * options.continuous
+        return serve(options.side, options.workload[0], options)
+    sides = [_OURS, _SAME, _OWN] + [_GRAPHS] * options.device.startswith("cuda") + [_CONTINUOUS] * options.continuous
     beside = "beside a busy process on every core" if options.hog else "idle"
     print(f"{_CORES} cores, {options.threads} threads, {options.rounds} rounds, {beside}")
     metrics = []
@@ -249,7 +258,7 @@ def main() -> None:
             )
             if side != _OURS:
                 metrics.append(ratio(f"{workload}, native / {side}, {beside}", ratios))
-    tell(metrics, cores=_CORES, threads=options.threads, rounds=options.rounds, hog=options.hog)
+    tell(metrics, cores=_CORES, threads=options.threads, rounds=options.rounds, hog=options.hog, device=options.device)
     return None
 
 

@@ -144,7 +144,9 @@ def test_old_logprobs_are_those_of_the_policy_that_sampled(trainer_for, updates)
     """With 8 updates the first mini-batch has no rows, and its step moves the weights by their momentum alone."""
     _, results = weights_after(trainer_for(f"rl.updates_per_rollout={updates}"), 3)
     for result in results:
-        assert result.metrics["sampler_gap_max"] < 1e-5
+        gaps = [result.metrics[f"sampler_gap_{name}"] for name in ("mean", "p99", "max")]
+        assert 0 < gaps[0] < gaps[1] <= gaps[2] < 1e-5
+        assert 0 <= result.metrics["sampler_kl"] < gaps[2] ** 2
 
 
 def test_clipped_updates_and_learning_rate_are_those_configured(trainer_for):
