@@ -147,6 +147,15 @@ def error(logprobs_T: Tensor, hidden_TH: Tensor, weight_VH: Tensor, targets_T: T
     return (logprobs_T[rows].double() - exact_B).expm1().abs().max().item()
 
 
+def why_skipped(refused: Exception, *, is_ours: bool) -> str:
+    """Why a head did not run; raises where ours did not, but for a lack of memory."""
+    if isinstance(refused, torch.cuda.OutOfMemoryError):
+        return "out of memory"
+    if is_ours:
+        raise refused
+    return f"{'not installed' if isinstance(refused, ImportError | AttributeError) else 'refused'}: {refused}"
+
+
 def measure(arguments: argparse.Namespace, device: str) -> dict[str, Any]:
     """All heads on one set of random inputs, as a record for JSON."""
     generator = torch.Generator().manual_seed(0)
@@ -168,16 +177,8 @@ def measure(arguments: argparse.Namespace, device: str) -> dict[str, Any]:
         found[name] = record = {"multiples": multiples}
         try:
             logprobs_T, *gradients = head(*inputs)
-        except (ImportError, AttributeError) as missing:
-            record["skipped"] = f"not installed: {missing}"
-            continue
-        except torch.cuda.OutOfMemoryError:
-            record["skipped"] = "out of memory"
-            continue
-        except (TypeError, RuntimeError) as refused:
-            if blocks is not None:
-                raise  # ours takes everything
-            record["skipped"] = f"refused: {refused}"
+        except (ImportError, AttributeError, TypeError, RuntimeError) as refused:
+            record["skipped"] = why_skipped(refused, is_ours=blocks is not None)
             continue
         record["error"] = error(logprobs_T, hidden_TH, weight_VH, targets_T)
         returned = sum(tensor.nbytes for tensor in (logprobs_T, *gradients))
