@@ -15,9 +15,10 @@ from transformers import (
 
 from klear_core.records import Prompt, RandomKey, SamplingParams
 from klear_core.rollout.model_decoder import ModelDecoder
+from klear_core.rollout.native import NativeEngine
 from klear_core.rollout.qwen3_decoder import Qwen3Decoder
 from klear_core.rollout.transformers_engine import TransformersEngine
-from tests.klear_core.rollout.test_engine_contract import NativeEngine, NativeWithAnyModel
+from tests.klear_core.rollout.test_engine_contract import NativeWithAnyModel
 
 KEY = RandomKey(seed=0, stream="test", step=1)
 # So cold that most completions of a group begin alike, and some are equal; others end early.

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from klear_core.batch import TrainBatch
 from klear_core.trainer.collate import pad
 from klear_core.trainer.distinct_rows import distinct_rows
-from klear_core.trainer.identity_sides import _keep_double
 from klear_core.trainer.micro_batches import score_rows
-from klear_core.trainer.policy import build_model, score
+from klear_core.trainer.policy import score
+from tests.klear_core.trainer.peaked import peaked_double
 
 
 @pytest.fixture(scope="module")
@@ -22,13 +22,7 @@ def config(make_config):
 
 @pytest.fixture(scope="module")
 def double_model(config, tokenizer):
-    """Peaked, in float64."""
-    model = build_model(config.model, tokenizer, seed=0).double()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.mul_(2.0)
-    _keep_double(model)
-    return model
+    return peaked_double(config, tokenizer)
 
 
 TOKENS = st.lists(st.integers(0, 2), min_size=1, max_size=3)

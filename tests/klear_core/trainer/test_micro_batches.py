@@ -15,10 +15,10 @@ from klear_core.objectives.reductions import reduction_names
 from klear_core.rollout.native import NativeEngine
 from klear_core.trainer.collate import pad
 from klear_core.trainer.gradient_noise import gradient_noise
-from klear_core.trainer.identity_sides import _keep_double
 from klear_core.trainer.micro_batches import split_rows
 from klear_core.trainer.policy import build_model
 from klear_core.trainer.rl import RLTrainer
+from tests.klear_core.trainer.peaked import peaked_double
 
 BAND = {"clip_low": 0.2, "clip_high": 0.28, "dual_clip": None}
 OBJECTIVES = {
@@ -40,13 +40,7 @@ def config(make_config):
 
 @pytest.fixture(scope="module")
 def start(config, tokenizer):
-    """Peaked enough that responses end at different lengths; float64, norms included."""
-    model = build_model(config.model, tokenizer, seed=0).double()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.mul_(2.0)
-    _keep_double(model)
-    return model
+    return peaked_double(config, tokenizer)
 
 
 @pytest.fixture(scope="module")
